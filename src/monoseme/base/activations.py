@@ -1,0 +1,123 @@
+"""The activations protocol: an (N, C) matrix of embeddings read in row blocks, from an array or from a run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import UsageError
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+BLOCK_ROWS = 4096
+"""Rows a block when nothing else is asked for. Fixed, so that sums over blocks do not depend on the machine."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What splitting needs to know of the N images behind the rows.
+
+    digests : content digest of each image, or None when unknown.
+    groups : (N,) number of the photograph each row was cut from, or None when every row is its own photograph.
+    """
+
+    digests: tuple[str, ...] | None = None
+    groups: IntArray | None = None
+
+
+class Activations(ABC):
+    """A lazy (N, C) matrix: row i is the embedding of image i at a layer.
+
+    Index it with row numbers to get those rows, or walk over it with `blocks`.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    name: str = "array"
+    """The layer, or "array"."""
+
+    @abstractmethod
+    def __getitem__(self, rows: npt.ArrayLike | slice) -> FloatArray:
+        """Rows by number, in the order given, repeats allowed: (n, C)."""
+
+    @abstractmethod
+    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, FloatArray]]:
+        """(number of the first row, block) from the first row to the last; each block has `rows` rows but the last."""
+
+    def images(self) -> Images:
+        """Digests and photographs of the images, where known."""
+        return Images()
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the numbers come from, as plain JSON values, to be kept in what is made from them."""
+        return {}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("the activations must be read, so an array of them is always a copy")
+        return np.asarray(self[:], dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<activations of {self.name}: {self.shape[0]:,} images x {self.shape[1]:,} neurons, {self.dtype}>"
+
+
+class ArrayActivations(Activations):
+    """Activations held in an array or a memory map.
+
+    >>> acts = ArrayActivations(np.eye(3, dtype=np.float32))
+    >>> acts.shape, acts[[2, 0]].tolist()
+    ((3, 3), [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    """
+
+    def __init__(self, array: npt.NDArray[Any], name: str = "array", images: Images | None = None) -> None:
+        if array.ndim != 2 or 0 in array.shape:
+            raise UsageError(
+                f"activations must be a matrix of images x neurons with at least one of each, not of shape {array.shape}; "
+                "average feature maps over space first"
+            )
+        if array.dtype.kind != "f":
+            raise UsageError(f"activations must be floating point, not {array.dtype}; convert them with .astype('float32')")
+        self._array = array
+        self._images = images if images is not None else Images()
+        self.shape = (array.shape[0], array.shape[1])
+        self.dtype = array.dtype
+        self.name = name
+
+    def __getitem__(self, rows: npt.ArrayLike | slice) -> FloatArray:
+        return self._array[rows if isinstance(rows, slice) else np.asarray(rows)]
+
+    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, FloatArray]]:
+        for start in range(0, self.shape[0], rows):
+            yield start, self._array[start : start + rows]
+
+    def images(self) -> Images:
+        return self._images
+
+
+def as_activations(source: object) -> Activations:
+    """Whatever holds an (N, C) matrix as `Activations`: an array, a memory map, a torch tensor, or activations of a run.
+
+    Raises
+    ------
+    UsageError
+        It is not a floating-point matrix.
+    """
+    if isinstance(source, Activations):
+        return source
+    if hasattr(source, "detach"):  # a torch tensor, told without importing torch
+        source = source.detach().cpu().numpy()
+    try:
+        array = source if isinstance(source, np.ndarray) else np.asarray(source)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"cannot read activations from a {type(source).__name__}; give an (N, C) array or run.activations(layer)") from error
+    return ArrayActivations(array)

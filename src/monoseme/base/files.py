@@ -1,0 +1,126 @@
+"""Files and digests: writes that are whole or absent, and short content digests."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import MonosemeError
+
+
+def digest_bytes(*parts: bytes) -> str:
+    """A 128-bit BLAKE2b digest in hex of the parts, each preceded by its length.
+
+    >>> digest_bytes(b"ab") == digest_bytes(b"a", b"b")
+    False
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(len(part).to_bytes(8, "little"))
+        state.update(part)
+    return state.hexdigest()
+
+
+def digest_text(*parts: str) -> str:
+    """`digest_bytes` of UTF-8 text."""
+    return digest_bytes(*(part.encode("utf-8", "surrogatepass") for part in parts))
+
+
+@contextmanager
+def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A fresh folder to fill beside `target`; synced and renamed to `target` when the block ends without an error.
+
+    A crash at any moment leaves either no `target` (or the old one) or the whole new one.
+
+    Raises
+    ------
+    MonosemeError
+        `target` exists and `replace` is false, or the disk is full or not writable.
+    """
+    if target.exists() and not replace:
+        raise MonosemeError(f"{target} exists already; choose another name, or ask to overwrite it")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        os.chmod(aside, 0o777 & ~_umask())
+        try:
+            yield aside
+            for path in aside.rglob("*"):
+                _sync(path)
+            _sync(aside)
+            _swap_in(aside, target)
+            _sync(target.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old content or the new, never a part."""
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(target: object) -> Iterator[None]:
+    """Turn the operating system's refusals to write into sentences that name `target`."""
+    try:
+        yield
+    except OSError as error:
+        sentence = refusal(error.errno, str(error))
+        if sentence is None:
+            raise
+        raise MonosemeError(f"cannot write {target}: {sentence}") from error
+
+
+def refusal(number: int | None, text: str) -> str | None:
+    """What a failed write means and what to do, or None for an error that is not about writing."""
+    lowered = text.lower()
+    if number == errno.ENOSPC or number == errno.EDQUOT or "no space left" in lowered or "quota exceeded" in lowered:
+        return "the disk is full; make room and run the same command again"
+    if number == errno.EROFS or "read-only file system" in lowered:
+        return "the file system is read-only; choose another place"
+    if number in (errno.EACCES, errno.EPERM) or "permission denied" in lowered:
+        return "permission denied; choose a place you may write to"
+    if number == errno.ENOTDIR or "not a directory" in lowered:
+        return "a part of the path is a file, not a folder"
+    return None
+
+
+def _swap_in(aside: Path, target: Path) -> None:
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+        os.replace(target, old / target.name)
+        os.replace(aside, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(aside, target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
