@@ -1,1 +1,6 @@
-"""."""
+"""Concept banks: vectors, tables and provenance come in; they are asked, saved and loaded."""
+
+from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, Concept, ConceptBank
+from ._store import bank_folder, list_banks, load_bank
+
+__all__ = ["CONCEPTS", "EXEMPLARS", "TOP_IMAGES", "Concept", "ConceptBank", "bank_folder", "list_banks", "load_bank"]

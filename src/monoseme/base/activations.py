@@ -86,7 +86,9 @@ class ArrayActivations(Activations):
                 "average feature maps over space first"
             )
         if array.dtype.kind != "f":
-            raise UsageError(f"activations must be floating point, not {array.dtype}; convert them with .astype('float32')")
+            raise UsageError(
+                f"activations must be floating point, not {array.dtype}; convert them with .astype('float32')"
+            )
         self._array = array
         self._images = images if images is not None else Images()
         self.shape = (array.shape[0], array.shape[1])
@@ -119,5 +121,7 @@ def as_activations(source: object) -> Activations:
     try:
         array = source if isinstance(source, np.ndarray) else np.asarray(source)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"cannot read activations from a {type(source).__name__}; give an (N, C) array or run.activations(layer)") from error
+        raise UsageError(
+            f"cannot read activations from a {type(source).__name__}; give an (N, C) array or run.activations(layer)"
+        ) from error
     return ArrayActivations(array)

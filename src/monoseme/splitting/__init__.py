@@ -1,1 +1,21 @@
-"""."""
+"""Splitting: activations and directions come in, a concept bank goes out."""
+
+from ._disentangle import disentangle, recut
+from ._frame import Frame, Scaling
+from ._published import Published
+from ._split import Exemplars, Split, Splitter
+from ._starts import svd_directions
+from ._trees import Trees
+
+__all__ = [
+    "Exemplars",
+    "Frame",
+    "Published",
+    "Scaling",
+    "Split",
+    "Splitter",
+    "Trees",
+    "disentangle",
+    "recut",
+    "svd_directions",
+]

@@ -1,0 +1,250 @@
+"""The concept bank: concept vectors and everything that says where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..base import UsageError
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from pathlib import Path
+
+FloatMatrix = npt.NDArray[np.float32]
+
+CONCEPTS = pa.schema(
+    [
+        pa.field("concept", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("direction", pa.int64(), nullable=False),
+        pa.field("cluster", pa.int32(), nullable=False),
+        pa.field("size", pa.int32(), nullable=False),
+        pa.field("separation", pa.float64()),
+        pa.field("mean_projection", pa.float32(), nullable=False),
+        pa.field("cosine_start", pa.float32()),
+    ]
+)
+EXEMPLARS = pa.schema(
+    [
+        pa.field("direction", pa.int64(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("activation", pa.float32(), nullable=False),
+        pa.field("cluster", pa.int32(), nullable=False),
+        pa.field("squared_distance", pa.float64(), nullable=False),
+        pa.field("concept", pa.int32()),
+    ]
+)
+TOP_IMAGES = pa.schema(
+    [
+        pa.field("concept", pa.int32(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("projection", pa.float32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One concept of a bank.
+
+    number : its row in ``bank.vectors``
+    key : hash of its members and its start; the same in every bank that finds the same concept
+    direction : neuron number, or row of the directions / column of the scores that it was found from
+    vector : (C,) float32, unit length
+    image_ids : (size,) its exemplars, strongest first
+    separation : Ward distance to the nearest concept of the same direction, None when it is the only one
+    """
+
+    number: int
+    key: str
+    direction: int
+    vector: FloatMatrix
+    image_ids: npt.NDArray[np.int64]
+    separation: float | None
+
+    @property
+    def size(self) -> int:
+        """Number of exemplars."""
+        return len(self.image_ids)
+
+    def __repr__(self) -> str:
+        return f"<concept {self.number} of direction {self.direction}: {self.size} images, key {self.key}>"
+
+
+@dataclass(frozen=True)
+class ConceptBank:
+    """Concept vectors of one layer, with their exemplars, top images, trees and provenance.
+
+    Attributes
+    ----------
+    vectors : (M, C) float32
+        Unit rows. They live in the bank's frame: embeddings less `centre`, divided by `scale` (both (C,) or None).
+    concepts : pyarrow.Table
+        A row a concept: concept (its row in `vectors`), key, direction, cluster, size, separation (Ward distance to the
+        nearest concept of the same direction, in units of the embedding; null when it is the only one), mean_projection
+        (of its exemplars on its vector), cosine_start (with the direction it was found from; null for scores).
+    exemplars : pyarrow.Table
+        A row for each direction and rank: direction, rank, image_id, activation, cluster (before any is dropped),
+        squared_distance (to that cluster's centre), concept (null where dropped).
+    top : pyarrow.Table
+        A row for each concept and rank over the whole data set: concept, rank, image_id, projection.
+    directions : (D,) int64
+        Numbers of the directions that were split, those without any concept included.
+    starts : (D, C) float32 or None
+        The directions themselves; None for neurons and scores.
+    merges, heights : (D, K - 1, 2) int32 and (D, K - 1) float64
+        Ward tree of each direction's exemplars in order of rank: the nodes that each step joins and at which distance.
+    info : dict
+        Layer, method, parameters and provenance, as plain JSON values.
+    """
+
+    vectors: FloatMatrix
+    concepts: pa.Table
+    exemplars: pa.Table
+    top: pa.Table
+    directions: npt.NDArray[np.int64]
+    merges: npt.NDArray[np.int32]
+    heights: npt.NDArray[np.float64]
+    starts: FloatMatrix | None = None
+    centre: npt.NDArray[np.float64] | None = None
+    scale: npt.NDArray[np.float64] | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, concept: int) -> Concept:
+        if not -len(self) <= concept < len(self):
+            raise UsageError(f"there is no concept {concept}; the bank holds {len(self):,}, numbered from 0")
+        number = range(len(self))[concept]
+        row = self.concepts.slice(number, 1).to_pylist()[0]
+        return Concept(
+            number=number,
+            key=row["key"],
+            direction=row["direction"],
+            vector=self.vectors[number],
+            image_ids=self._members(number),
+            separation=row["separation"],
+        )
+
+    def __iter__(self) -> Iterator[Concept]:
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def layer(self) -> str:
+        """The layer the vectors belong to, or "array"."""
+        return str(self.info.get("layer", "array"))
+
+    def for_direction(self, direction: int) -> list[Concept]:
+        """The concepts found from one direction (a neuron's number), largest cluster's first appearance first."""
+        self.position(direction)
+        found = np.flatnonzero(self.concepts["direction"].to_numpy() == direction)
+        return [self[int(number)] for number in found]
+
+    def position(self, direction: int) -> int:
+        """Row of a direction in `directions`, `merges`, `heights` and `starts`."""
+        where = np.flatnonzero(self.directions == direction)
+        if len(where) == 0:
+            span = f"{self.directions.min():,} to {self.directions.max():,}" if len(self.directions) else "none"
+            raise UsageError(
+                f"direction {direction} was not split in this bank, which holds {len(self.directions):,} ({span})"
+            )
+        return int(where[0])
+
+    def exemplars_of(self, direction: int) -> pa.Table:
+        """The rows of `exemplars` for one direction, best first."""
+        per = len(self.exemplars) // max(len(self.directions), 1)
+        return self.exemplars.slice(self.position(direction) * per, per)
+
+    def top_images(self, concept: int, k: int = 10) -> pa.Table:
+        """The k images of the whole data set that project highest on a concept: rank, image_id, projection.
+
+        Raises
+        ------
+        UsageError
+            There is no such concept, or the bank keeps fewer images a concept.
+        """
+        number = self[concept].number
+        per = len(self.top) // max(len(self), 1)
+        if not 0 < k <= per:
+            raise UsageError(f"the bank keeps the {per} top images of each concept; ask for 1 to {per}, not {k}")
+        return self.top.slice(number * per, k).drop_columns("concept")
+
+    def project(self, embeddings: npt.ArrayLike) -> FloatMatrix:
+        """How strongly embeddings show each concept: (N, C) raw embeddings -> (N, M) float32 projections.
+
+        Raises
+        ------
+        UsageError
+            The embeddings have another width.
+        """
+        raw = np.asarray(embeddings, dtype=np.float32)
+        if raw.ndim != 2 or raw.shape[1] != self.vectors.shape[1]:
+            raise UsageError(
+                f"the bank's vectors have {self.vectors.shape[1]} components, but the embeddings have shape {raw.shape}; "
+                "give an (N, C) array of the same layer"
+            )
+        if self.centre is not None:
+            raw = raw - self.centre.astype(np.float32)
+        if self.scale is not None:
+            raw = raw / self.scale.astype(np.float32)
+        return np.asarray(raw @ self.vectors.T)
+
+    def cosines(self, others: npt.ArrayLike | None = None) -> FloatMatrix:
+        """Cosine of each concept vector with each other one, or with given vectors (R, C) such as SVD directions.
+
+        Returns
+        -------
+        (M, M) or (M, R) float32
+        """
+        if others is None:
+            return np.asarray(self.vectors @ self.vectors.T)
+        given = np.atleast_2d(np.asarray(others, dtype=np.float32))
+        if given.shape[1] != self.vectors.shape[1]:
+            raise UsageError(
+                f"the bank's vectors have {self.vectors.shape[1]} components, the given ones {given.shape[1]}"
+            )
+        lengths = np.linalg.norm(given, axis=1)
+        return np.asarray(self.vectors @ (given / np.where(lengths > 0, lengths, 1)[:, None]).T)
+
+    def histogram(self) -> dict[int, int]:
+        """How many directions have how many concepts, as the paper counts them: {concepts: directions}."""
+        per_direction = np.searchsorted(np.sort(self.directions), self.concepts["direction"].to_numpy())
+        counts = np.bincount(np.bincount(per_direction, minlength=len(self.directions)))
+        return {number: int(count) for number, count in enumerate(counts) if count}
+
+    def clusters_at(self, distance_threshold: float) -> npt.NDArray[np.int64]:
+        """(D,) number of Ward clusters of each direction's exemplars at another threshold, from the kept trees alone."""
+        return np.asarray((self.heights >= distance_threshold).sum(1) + 1)
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the bank to a folder, whole or not at all, and return its path.
+
+        Raises
+        ------
+        MonosemeError
+            The folder exists and `overwrite` is false, or cannot be written.
+        """
+        from ._store import save_bank
+
+        return save_bank(self, path, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        method = self.info.get("method", "unknown method")
+        return (
+            f"<concept bank of {self.layer}: {len(self):,} concepts from {len(self.directions):,} directions, {method}>"
+        )
+
+    def _members(self, number: int) -> npt.NDArray[np.int64]:
+        concept = self.concepts.slice(number, 1)
+        rows = self.exemplars_of(concept["direction"][0].as_py())
+        mine = rows["concept"].to_numpy(zero_copy_only=False) == number
+        return np.asarray(rows["image_id"].to_numpy()[mine])

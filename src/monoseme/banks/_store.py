@@ -1,0 +1,168 @@
+"""A bank as a folder: vectors.safetensors, concepts.parquet, exemplars.parquet, top_images.parquet, bank.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ..base import MonosemeError, UsageError, did_you_mean, join_words, whole_folder
+from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
+
+FORMAT = 1
+_TABLES = {"concepts": CONCEPTS, "exemplars": EXEMPLARS, "top_images": TOP_IMAGES}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write aside, sync, rename: a crash leaves the old bank or the new one. Equal banks give equal bytes."""
+    target = Path(path)
+    arrays = {
+        "vectors": bank.vectors,
+        "directions": bank.directions,
+        "merges": bank.merges,
+        "heights": bank.heights,
+        "starts": bank.starts,
+        "centre": bank.centre,
+        "scale": bank.scale,
+    }
+    with whole_folder(target, replace=overwrite) as folder:
+        save_file(
+            {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}, folder / "vectors.safetensors"
+        )
+        for name, table in (("concepts", bank.concepts), ("exemplars", bank.exemplars), ("top_images", bank.top)):
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+        text = json.dumps(
+            {"format": FORMAT, **bank.info}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
+        )
+        (folder / "bank.json").write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str | None = None) -> ConceptBank:
+    """Read a bank from its own folder, or from a run by layer and name (needed only where there are several).
+
+    Raises
+    ------
+    UsageError
+        There is no such bank, or there are several to choose from.
+    MonosemeError
+        The bank is damaged or was written by a newer version.
+    """
+    folder = Path(path)
+    if not (folder / "bank.json").is_file():
+        folder = _choose(folder, layer, name)
+    try:
+        info = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
+        version = info.pop("format", None)
+        if version != FORMAT:
+            raise MonosemeError(
+                f"{folder} has bank format {version}, but this version reads format {FORMAT}; update monoseme"
+            )
+        arrays = load_file(folder / "vectors.safetensors")
+        tables = {table: _read_table(folder / f"{table}.parquet", schema) for table, schema in _TABLES.items()}
+        bank = ConceptBank(
+            vectors=arrays["vectors"],
+            concepts=tables["concepts"],
+            exemplars=tables["exemplars"],
+            top=tables["top_images"],
+            directions=arrays["directions"],
+            merges=arrays["merges"],
+            heights=arrays["heights"],
+            starts=arrays.get("starts"),
+            centre=arrays.get("centre"),
+            scale=arrays.get("scale"),
+            info=info,
+        )
+        _check(bank)
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError, pa.ArrowException) as error:
+        raise MonosemeError(
+            f"the bank {folder} is damaged ({error}); write it again with monoseme disentangle"
+        ) from error
+    return bank
+
+
+def bank_folder(run: Path, layer: str, name: str) -> Path:
+    """Where a run keeps the bank of that layer and name.
+
+    Raises
+    ------
+    UsageError
+        The name has characters that a file name should not have.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a bank; use letters, digits, '.', '_' and '-', and begin with a letter or digit"
+        )
+    return run / "banks" / quote(layer, safe="") / name
+
+
+def list_banks(run: Path) -> list[tuple[str, str]]:
+    """(layer, name) of every bank in a run, sorted."""
+    found = (run / "banks").glob("*/*/bank.json")
+    return sorted((unquote(file.parent.parent.name), file.parent.name) for file in found if file.parent.name[0] != ".")
+
+
+def _choose(run: Path, layer: str | None, name: str | None) -> Path:
+    banks = list_banks(run) if run.is_dir() else []
+    if not banks:
+        raise UsageError(f"there is no bank in {run}; make one with monoseme disentangle")
+    fitting = [bank for bank in banks if layer in (None, bank[0]) and name in (None, bank[1])]
+    known = [f"{known_layer}/{known_name}" for known_layer, known_name in banks]
+    if not fitting:
+        wanted = name if name is not None else layer or ""
+        hint = did_you_mean(wanted, {bank[1] if name is not None else bank[0] for bank in banks})
+        raise UsageError(f"no bank {wanted!r} in {run}, which holds {join_words(known, 'and')}{hint}")
+    if len(fitting) > 1:
+        several = join_words([f"{known_layer}/{known_name}" for known_layer, known_name in fitting], "and")
+        raise UsageError(f"{run} holds several banks ({several}); name the layer and the bank")
+    return bank_folder(run, *fitting[0])
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    table = pq.read_table(path)
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path.name} lacks the column {missing[0]}")
+    return table
+
+
+def _check(bank: ConceptBank) -> None:
+    """Shapes that belong together do, and numbers point at something: what comes from elsewhere is not trusted."""
+    arrays: list[tuple[str, Any, int, str]] = [
+        ("vectors", bank.vectors, 2, "f"),
+        ("directions", bank.directions, 1, "i"),
+        ("merges", bank.merges, 3, "i"),
+        ("heights", bank.heights, 2, "f"),
+    ]
+    for name, array, dimensions, kind in arrays:
+        if array.ndim != dimensions or array.dtype.kind != kind:
+            raise ValueError(f"{name} has shape {array.shape} and type {array.dtype}")
+        if kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    width, count, concepts = bank.vectors.shape[1], len(bank.directions), len(bank.vectors)
+    for name, array in (("centre", bank.centre), ("scale", bank.scale)):
+        if array is not None and array.shape != (width,):
+            raise ValueError(f"{name} has shape {array.shape}")
+    per_direction = bank.heights.shape[1] + 1
+    fits = (
+        len(bank.concepts) == concepts
+        and bank.merges.shape == (count, per_direction - 1, 2)
+        and len(bank.heights) == count
+        and len(bank.exemplars) == count * per_direction
+        and (len(bank.top) % concepts == 0 if concepts else len(bank.top) == 0)
+        and (bank.starts is None or bank.starts.shape == (count, width))
+        and np.array_equal(bank.concepts["concept"].to_numpy(), np.arange(concepts))
+        and bool(np.isin(bank.concepts["direction"].to_numpy(), bank.directions).all())
+    )
+    if not fits:
+        raise ValueError("its files do not belong together")

@@ -1,0 +1,192 @@
+"""From partitions to a bank: numbering, unit means, separations, keys, tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from ..banks import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
+from ..base import Activations, Reporter, digest_text
+from ._exemplars import available, best_rows
+from ._frame import Frame
+from ._split import Split
+from ._starts import Starts
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the bank keeps of some directions, once their embeddings are let go.
+
+    concept : (D, K) int64 position in `direction`, ... of the concept that each exemplar belongs to, -1 where dropped
+    direction, cluster, size : (m,) of each concept; direction counts over all directions
+    means : (m, C) float64 mean embedding of each concept's exemplars
+    """
+
+    split: Split
+    concept: npt.NDArray[np.int64]
+    direction: npt.NDArray[np.int64]
+    cluster: npt.NDArray[np.int32]
+    size: npt.NDArray[np.int64]
+    means: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, begin: int, points: Tensor, split: Split) -> Self:
+        """Number the kept clusters of a part by direction, then by their first exemplar, and take their means."""
+        directions, k = split.kept.shape
+        stride = k + 1
+        member = split.kept >= 0
+        code = np.where(member, np.arange(directions)[:, None] * stride + split.kept, -1)
+        codes, concept, size = np.unique(code, return_inverse=True, return_counts=True)
+        concept = concept.reshape(code.shape)
+        if codes[0] == -1:
+            codes, size, concept = codes[1:], size[1:], concept - 1
+        flat = torch.from_numpy(concept.reshape(-1))
+        inside = flat >= 0
+        sums = torch.zeros(len(codes), points.shape[2], dtype=torch.float64)
+        sums.index_add_(0, flat[inside], points.reshape(-1, points.shape[2])[inside].double())
+        means = sums.numpy() / size[:, None]
+        # A concept of images that do not fire at all has no direction, hence no vector.
+        alive = np.linalg.norm(means, axis=1) > 0
+        if not alive.all():
+            renumber = np.append(np.where(alive, np.cumsum(alive) - 1, -1), -1)
+            codes, size, means, concept = codes[alive], size[alive], means[alive], renumber[concept]
+        return cls(split, concept, codes // stride + begin, (codes % stride).astype(np.int32), size, means)
+
+
+def assemble(
+    acts: Activations,
+    frame: Frame,
+    starts: Starts,
+    rows: npt.NDArray[np.int64],
+    activations: npt.NDArray[np.float32],
+    parts: list[Part],
+    top_images: int,
+    info: dict[str, Any],
+    progress: Reporter,
+) -> ConceptBank:
+    """The bank of all directions, with the top images of each concept vector from one pass over the data."""
+    offsets = np.cumsum([0, *(len(part.means) for part in parts)])
+    direction = np.concatenate([part.direction for part in parts])
+    size = np.concatenate([part.size for part in parts])
+    means = np.concatenate([part.means for part in parts])
+    lengths = np.linalg.norm(means, axis=1)
+    vectors = (means / lengths[:, None]).astype(np.float32)
+    concept = np.concatenate(
+        [np.where(part.concept >= 0, part.concept + offset, -1) for part, offset in zip(parts, offsets, strict=False)]
+    )
+    concepts = pa.table(
+        {
+            "concept": np.arange(len(vectors)),
+            "key": _keys(acts, starts, rows, concept, direction),
+            "direction": starts.numbers[direction],
+            "cluster": np.concatenate([part.cluster for part in parts]),
+            "size": size,
+            "separation": _or_null(_separations(direction, size, means)),
+            "mean_projection": lengths.astype(np.float32),
+            "cosine_start": _or_null(_cosine_start(starts, vectors, direction)).cast(pa.float32()),
+        },
+        schema=CONCEPTS,
+    )
+    exemplars = pa.table(
+        {
+            "direction": np.repeat(starts.numbers, rows.shape[1]),
+            "rank": np.tile(np.arange(rows.shape[1]), len(rows)),
+            "image_id": rows.reshape(-1),
+            "activation": activations.reshape(-1),
+            "cluster": np.concatenate([part.split.clusters for part in parts]).reshape(-1),
+            "squared_distance": np.concatenate([part.split.squared for part in parts]).reshape(-1),
+            "concept": pa.array(concept.reshape(-1), mask=concept.reshape(-1) < 0, type=pa.int32()),
+        },
+        schema=EXEMPLARS,
+    )
+    return ConceptBank(
+        vectors=vectors,
+        concepts=concepts,
+        exemplars=exemplars,
+        top=_top_table(acts, frame, vectors, top_images, progress),
+        directions=starts.numbers,
+        merges=np.concatenate([part.split.trees.merges for part in parts]),
+        heights=np.concatenate([part.split.trees.heights for part in parts]),
+        starts=starts.vectors,
+        centre=frame.centre,
+        scale=frame.scale,
+        info=info,
+    )
+
+
+def _top_table(
+    acts: Activations, frame: Frame, vectors: npt.NDArray[np.float32], k: int, progress: Reporter
+) -> pa.Table:
+    if len(vectors) == 0:
+        return TOP_IMAGES.empty_table()
+    k = min(k, available(acts.images(), acts.shape[0], None))
+    concepts = Starts("vectors", np.arange(len(vectors)), vectors)
+    rows, projections = best_rows(acts, concepts, frame, k, progress, stage="projecting on concepts")
+    return pa.table(
+        {
+            "concept": np.repeat(np.arange(len(vectors)), k),
+            "rank": np.tile(np.arange(k), len(vectors)),
+            "image_id": rows.reshape(-1),
+            "projection": projections.reshape(-1),
+        },
+        schema=TOP_IMAGES,
+    )
+
+
+def _separations(
+    direction: npt.NDArray[np.int64], size: npt.NDArray[np.int64], means: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(M,) Ward distance to the nearest concept of the same direction, NaN for an only one.
+
+    sqrt(2 |A| |B| / (|A| + |B|)) times the distance of the means, the height at which a Ward tree would join the two.
+    """
+    nearest = np.full(len(direction), np.nan)
+    bounds = np.flatnonzero(np.diff(direction, prepend=-1, append=-1))
+    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        if end - begin < 2:
+            continue
+        mine, n = means[begin:end], size[begin:end].astype(np.float64)
+        distance = np.linalg.norm(mine[:, None] - mine[None], axis=2)
+        ward = np.sqrt(2 * n[:, None] * n / (n[:, None] + n)) * distance
+        np.fill_diagonal(ward, np.inf)
+        nearest[begin:end] = ward.min(1)
+    return nearest
+
+
+def _cosine_start(
+    starts: Starts, vectors: npt.NDArray[np.float32], direction: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    if starts.kind == "scores":
+        return np.full(len(vectors), np.nan)
+    if starts.vectors is None:
+        return vectors[np.arange(len(vectors)), starts.numbers[direction]].astype(np.float64)
+    return np.einsum("mc,mc->m", vectors, starts.vectors[direction]).astype(np.float64)
+
+
+def _keys(
+    acts: Activations,
+    starts: Starts,
+    rows: npt.NDArray[np.int64],
+    concept: npt.NDArray[np.int64],
+    direction: npt.NDArray[np.int64],
+) -> list[str]:
+    """Hash of the start and of the sorted members, by content where that is known: the same for the same concept."""
+    digests = acts.images().digests
+    position, place = np.nonzero(concept >= 0)
+    members: list[list[str]] = [[] for _ in direction]
+    for number, row in zip(concept[position, place].tolist(), rows[position, place].tolist(), strict=True):
+        members[number].append(digests[row] if digests is not None else str(row))
+    return [
+        digest_text(acts.name, starts.named(int(where)), *sorted(mine))[:16]
+        for where, mine in zip(direction, members, strict=True)
+    ]
+
+
+def _or_null(values: npt.NDArray[np.floating]) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values), type=pa.float64())

@@ -1,0 +1,129 @@
+"""The images with the largest score on each direction, from one pass over the data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..base import Activations, Images, Reporter, UsageError
+from ._frame import Frame, require_finite
+from ._starts import Starts, score_block
+from ._topk import RunningTop
+
+IntArray = npt.NDArray[np.int64]
+
+_SLACK = 16
+"""Candidates kept beyond the K-th, so that near-ties across that border can be told apart."""
+
+
+def eligible_rows(images: Images, count: int) -> npt.NDArray[np.bool_] | None:
+    """(N,) False for every image that repeats an earlier one exactly; None when all are different or nothing is known."""
+    if images.digests is None:
+        return None
+    seen: set[str] = set()
+    first = np.fromiter(
+        (not (digest in seen or seen.add(digest)) for digest in images.digests), dtype=bool, count=count
+    )
+    return None if first.all() else first
+
+
+def available(images: Images, count: int, cap: int | None) -> int:
+    """How many exemplars a direction can have: different images, at most `cap` of one photograph."""
+    eligible = eligible_rows(images, count)
+    if cap is None or images.groups is None:
+        return count if eligible is None else int(eligible.sum())
+    groups = images.groups if eligible is None else images.groups[eligible]
+    return int(np.minimum(np.unique(groups, return_counts=True)[1], cap).sum())
+
+
+def best_rows(
+    acts: Activations,
+    starts: Starts,
+    frame: Frame,
+    k: int,
+    progress: Reporter,
+    *,
+    cap: int | None = None,
+    stage: str,
+) -> tuple[IntArray, npt.NDArray[np.float32]]:
+    """The k images with the largest score on each direction, largest first, ties by image number.
+
+    Exact duplicates count once. The order is that of exact arithmetic: where float32 products lie so close that rounding
+    could have swapped them, they are compared again in float64.
+
+    Returns
+    -------
+    rows : (D, k) int64
+    scores : (D, k) float32, in the frame
+    """
+    images, (count, width) = acts.images(), acts.shape
+    have = available(images, count, cap)
+    if k > have:
+        why = (
+            "" if have == count else f" that may be exemplars ({count:,} with repeats or with more from one photograph)"
+        )
+        raise UsageError(
+            f"there are {have:,} images{why}, fewer than the {k:,} exemplars asked for; ask for at most {have:,}"
+        )
+    products = starts.vectors is not None
+    folded = torch.from_numpy(frame.fold(starts.vectors)) if starts.vectors is not None else None
+    eligible = eligible_rows(images, count)
+    groups = None if images.groups is None or cap is None else torch.from_numpy(images.groups)
+    top = RunningTop(len(starts), min(k + _SLACK, have) if products else k, groups, cap)
+    longest = 0.0
+    with progress.task(stage, count, "images") as task:
+        for first, array in acts.blocks():
+            require_finite(array, first)
+            block = torch.from_numpy(np.asarray(array, dtype=np.float32, order="C"))
+            rows = torch.arange(first, first + len(block))
+            scores = score_block(starts, folded, first, block)
+            if eligible is not None:
+                keep = torch.from_numpy(eligible[first : first + len(block)])
+                scores, rows = scores[:, keep], rows[keep]
+            if products:
+                longest = max(longest, float(torch.linalg.vector_norm(block, dim=1).max()))
+            top.add(scores, rows)
+            task.advance(len(block))
+    found, values = top.result()
+    order, score = found.numpy(), values.numpy()
+    if folded is not None:
+        order, score = _settle(acts, folded.numpy(), order, score, math.sqrt(width) * longest)
+        score = score - frame.offsets(starts.vectors)[:, None] if starts.vectors is not None else score
+    elif starts.kind == "neurons":
+        score = _neuron_scores(score, starts.numbers, frame)
+    return order[:, :k].copy(), score[:, :k].astype(np.float32)
+
+
+def _neuron_scores(score: npt.NDArray[np.float32], numbers: IntArray, frame: Frame) -> npt.NDArray[np.floating]:
+    if frame.centre is not None:
+        score = score - frame.centre[numbers, None].astype(np.float32)
+    return score if frame.scale is None else score / frame.scale[numbers, None].astype(np.float32)
+
+
+def _settle(
+    acts: Activations, vectors: npt.NDArray[np.float32], rows: IntArray, scores: npt.NDArray[np.float32], length: float
+) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    """Order candidates as exact arithmetic would; only pairs closer than rounding are computed again.
+
+    `length` bounds |x| sqrt(C); a float32 dot product of C terms errs by about eps |x| |v| sqrt(C) at the very most.
+    """
+    exact = scores.astype(np.float64)
+    tolerance = np.finfo(np.float32).eps * length * np.linalg.norm(vectors, axis=1, keepdims=True)
+    close = exact[:, :-1] - exact[:, 1:] <= tolerance
+    unsure = np.zeros(exact.shape, dtype=bool)
+    unsure[:, :-1] |= close
+    unsure[:, 1:] |= close
+    direction, place = np.nonzero(unsure)
+    for begin in range(0, len(direction), 8192):
+        some = slice(begin, begin + 8192)
+        embeddings = np.asarray(acts[rows[direction[some], place[some]]], dtype=np.float64)
+        exact[direction[some], place[some]] = np.einsum(
+            "nc,nc->n", embeddings, vectors[direction[some]], dtype=np.float64
+        )
+    for index in np.unique(direction):
+        order = np.lexsort((rows[index], -exact[index]))
+        rows[index], exact[index] = rows[index][order], exact[index][order]
+    return rows, exact

@@ -1,0 +1,136 @@
+"""The published method: Ward tree, cut, k-means, outliers dropped (O'Mahony et al., CVPR Workshops 2023, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ..base import UsageError
+from ._kmeans import kmeans_gram
+from ._split import Exemplars, Split
+from ._trees import Trees, centred_gram, ward_trees
+
+AUTO_FACTOR = 1.5
+AUTO_QUANTILE = "q0.9"
+RANDOM_SETS = 64
+"""Random sets of images whose median root height the automatic distance threshold stands on."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Steps 2 and 3 of the published method.
+
+    distance_threshold : float or "auto"
+        Height of the Ward tree, in units of the embedding, at and above which merges are undone. "auto" is 1.5 times the
+        median root height of as many random images; 15.0 is the paper's for Inception V3 Mixed_7b.
+    outlier_threshold : float or "auto" or "q0.9"
+        An exemplar whose squared distance to its k-means centre is this or more is dropped. A quantile is taken over each
+        direction's own squared distances, and what lies above it is dropped. "auto" is "q0.9"; 15.0 is the paper's.
+    min_size : int
+        A cluster left with fewer exemplars is dropped.
+    n_init, max_iter, seed
+        Of k-means, as in scikit-learn.
+    """
+
+    distance_threshold: float | Literal["auto"] = "auto"
+    outlier_threshold: float | str = "auto"
+    min_size: int = 5
+    n_init: int = 5
+    max_iter: int = 1000
+    seed: int = 0
+
+    name = "published"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        threshold = self.distance_threshold
+        if threshold != "auto" and not (_number(threshold) and float(threshold) > 0):
+            raise UsageError(f"the distance threshold must be a number above 0 or 'auto', not {threshold!r}")
+        outlier_quantile(self.outlier_threshold)
+        if self.min_size < 1:
+            raise UsageError(f"the minimum size of a concept must be at least 1, not {self.min_size}")
+
+    def fitted(self, random_sets: np.ndarray) -> Published:
+        """The same with "auto" replaced by the figures for this layer, from random sets of embeddings (R, K, C)."""
+        if self.distance_threshold != "auto":
+            return self
+        roots = ward_trees(centred_gram(torch.from_numpy(random_sets))).heights[:, -1:]
+        height = float(np.median(roots)) if roots.size else 0.0
+        if height == 0:
+            raise UsageError(
+                "no distance threshold can be derived, for random images do not differ at this layer; "
+                "give --distance-threshold, or choose a layer that responds"
+            )
+        return Published(
+            AUTO_FACTOR * height, self.outlier_threshold, self.min_size, self.n_init, self.max_iter, self.seed
+        )
+
+    def split(self, exemplars: Exemplars) -> Split:
+        """Cut the tree of each direction's exemplars, refine by k-means, drop outliers and small clusters."""
+        assert self.distance_threshold != "auto", "fitted() comes first"
+        trees = exemplars.trees if exemplars.trees is not None else ward_trees(exemplars.gram)
+        labels, squared = self._kmeans(exemplars, trees, float(self.distance_threshold))
+        kept = self._drop_outliers(labels, squared)
+        return Split(trees, labels, squared, drop_small(kept, self.min_size))
+
+    def _kmeans(self, exemplars: Exemplars, trees: Trees, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.zeros(exemplars.gram.shape[:2], dtype=np.int32)
+        squared = np.zeros(exemplars.gram.shape[:2])
+        clusters = trees.clusters(threshold)
+        for k in np.unique(clusters):
+            chosen = np.flatnonzero(clusters == k)
+            solved = kmeans_gram(
+                exemplars.gram[torch.from_numpy(chosen)],
+                int(k),
+                features=exemplars.features,
+                n_init=self.n_init,
+                max_iter=self.max_iter,
+                seed=self.seed,
+            )
+            labels[chosen], squared[chosen] = solved.labels.numpy(), solved.squared.numpy()
+        return labels, squared
+
+    def _drop_outliers(self, labels: np.ndarray, squared: np.ndarray) -> np.ndarray:
+        quantile = outlier_quantile(self.outlier_threshold)
+        if quantile is None:
+            outlier = squared >= float(self.outlier_threshold)
+        else:
+            outlier = squared > np.quantile(squared, quantile, axis=1, keepdims=True)
+        return np.where(outlier, -1, labels)
+
+
+def outlier_quantile(threshold: float | str) -> float | None:
+    """The quantile that "auto" and "q0.9" name, or None for a number.
+
+    >>> outlier_quantile("auto"), outlier_quantile("q0.75"), outlier_quantile(15.0)
+    (0.9, 0.75, None)
+    """
+    if threshold == "auto":
+        threshold = AUTO_QUANTILE
+    if isinstance(threshold, str):
+        try:
+            quantile = float(threshold.removeprefix("q"))
+        except ValueError:
+            quantile = -1.0
+        if not threshold.startswith("q") or not 0 < quantile <= 1:
+            raise UsageError(
+                f"the outlier threshold must be a number, 'auto' or a quantile in (0, 1] such as 'q0.9', not {threshold!r}"
+            )
+        return quantile
+    if not (_number(threshold) and threshold > 0):
+        raise UsageError(f"the outlier threshold must be above 0, not {threshold!r}")
+    return None
+
+
+def drop_small(kept: np.ndarray, min_size: int) -> np.ndarray:
+    """(D, K) labels with -1 for dropped: clusters with fewer than `min_size` members are dropped as well."""
+    sizes = (kept[:, :, None] == np.arange(max(int(kept.max(initial=-1)) + 1, 1))).sum(1)
+    small = np.take_along_axis(sizes, np.maximum(kept, 0), axis=1) < min_size
+    return np.where(small, -1, kept)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
