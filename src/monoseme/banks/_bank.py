@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..base import UsageError
+from ._frame import Frame
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -86,7 +87,7 @@ class ConceptBank:
     Attributes
     ----------
     vectors : (M, C) float32
-        Unit rows. They live in the bank's frame: embeddings less `centre`, divided by `scale` (both (C,) or None).
+        Unit rows, in the bank's frame.
     concepts : pyarrow.Table
         A row a concept: concept (its row in `vectors`), key, direction, cluster, size, separation (Ward distance to the
         nearest concept of the same direction, in units of the embedding; null when it is the only one), mean_projection
@@ -102,6 +103,8 @@ class ConceptBank:
         The directions themselves; None for neurons and scores.
     merges, heights : (D, K - 1, 2) int32 and (D, K - 1) float64
         Ward tree of each direction's exemplars in order of rank: the nodes that each step joins and at which distance.
+    frame : Frame
+        How embeddings are moved and scaled before they meet the vectors; the identity for ``scaling="raw"``.
     info : dict
         Layer, method, parameters and provenance, as plain JSON values.
     """
@@ -114,8 +117,7 @@ class ConceptBank:
     merges: npt.NDArray[np.int32]
     heights: npt.NDArray[np.float64]
     starts: FloatMatrix | None = None
-    centre: npt.NDArray[np.float64] | None = None
-    scale: npt.NDArray[np.float64] | None = None
+    frame: Frame = field(default_factory=Frame)
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -192,11 +194,7 @@ class ConceptBank:
                 f"the bank's vectors have {self.vectors.shape[1]} components, but the embeddings have shape {raw.shape}; "
                 "give an (N, C) array of the same layer"
             )
-        if self.centre is not None:
-            raw = raw - self.centre.astype(np.float32)
-        if self.scale is not None:
-            raw = raw / self.scale.astype(np.float32)
-        return np.asarray(raw @ self.vectors.T)
+        return np.asarray(self.frame(raw) @ self.vectors.T)
 
     def cosines(self, others: npt.ArrayLike | None = None) -> FloatMatrix:
         """Cosine of each concept vector with each other one, or with given vectors (R, C) such as SVD directions.

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from ..base import MonosemeError, UsageError, did_you_mean, join_words, whole_folder
 from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
+from ._frame import Frame
 
 FORMAT = 1
 _TABLES = {"concepts": CONCEPTS, "exemplars": EXEMPLARS, "top_images": TOP_IMAGES}
@@ -32,8 +33,8 @@ def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool =
         "merges": bank.merges,
         "heights": bank.heights,
         "starts": bank.starts,
-        "centre": bank.centre,
-        "scale": bank.scale,
+        "centre": bank.frame.centre,
+        "scale": bank.frame.scale,
     }
     with whole_folder(target, replace=overwrite) as folder:
         save_file(
@@ -79,8 +80,7 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
             merges=arrays["merges"],
             heights=arrays["heights"],
             starts=arrays.get("starts"),
-            centre=arrays.get("centre"),
-            scale=arrays.get("scale"),
+            frame=Frame(arrays.get("centre"), arrays.get("scale")),
             info=info,
         )
         _check(bank)
@@ -150,7 +150,7 @@ def _check(bank: ConceptBank) -> None:
         if kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite")
     width, count, concepts = bank.vectors.shape[1], len(bank.directions), len(bank.vectors)
-    for name, array in (("centre", bank.centre), ("scale", bank.scale)):
+    for name, array in (("centre", bank.frame.centre), ("scale", bank.frame.scale)):
         if array is not None and array.shape != (width,):
             raise ValueError(f"{name} has shape {array.shape}")
     per_direction = bank.heights.shape[1] + 1

@@ -1,7 +1,7 @@
 """Splitting: activations and directions come in, a concept bank goes out."""
 
 from ._disentangle import disentangle, recut
-from ._frame import Frame, Scaling
+from ._frame import Scaling
 from ._published import Published
 from ._split import Exemplars, Split, Splitter
 from ._starts import svd_directions
@@ -9,7 +9,6 @@ from ._trees import Trees
 
 __all__ = [
     "Exemplars",
-    "Frame",
     "Published",
     "Scaling",
     "Split",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -11,10 +12,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ..banks import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
+from ..banks import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank, Frame
 from ..base import Activations, Reporter, digest_text
 from ._exemplars import available, best_rows
-from ._frame import Frame
 from ._split import Split
 from ._starts import Starts
 
@@ -114,8 +114,7 @@ def assemble(
         merges=np.concatenate([part.split.trees.merges for part in parts]),
         heights=np.concatenate([part.split.trees.heights for part in parts]),
         starts=starts.vectors,
-        centre=frame.centre,
-        scale=frame.scale,
+        frame=frame,
         info=info,
     )
 
@@ -148,7 +147,7 @@ def _separations(
     """
     nearest = np.full(len(direction), np.nan)
     bounds = np.flatnonzero(np.diff(direction, prepend=-1, append=-1))
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         if end - begin < 2:
             continue
         mine, n = means[begin:end], size[begin:end].astype(np.float64)
@@ -165,8 +164,8 @@ def _cosine_start(
     if starts.kind == "scores":
         return np.full(len(vectors), np.nan)
     if starts.vectors is None:
-        return vectors[np.arange(len(vectors)), starts.numbers[direction]].astype(np.float64)
-    return np.einsum("mc,mc->m", vectors, starts.vectors[direction]).astype(np.float64)
+        return np.asarray(vectors[np.arange(len(vectors)), starts.numbers[direction]], dtype=np.float64)
+    return np.asarray(np.einsum("mc,mc->m", vectors, starts.vectors[direction]), dtype=np.float64)
 
 
 def _keys(

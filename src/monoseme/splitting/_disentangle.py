@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..banks import ConceptBank
+from ..banks import ConceptBank, Frame
 from ..base import Activations, Reporter, Silent, UsageError, as_activations, did_you_mean
 from ._assemble import Part, assemble
 from ._exemplars import available, best_rows, eligible_rows
-from ._frame import Frame, Scaling, fit_frame
+from ._frame import Scaling, fit_frame
 from ._published import RANDOM_SETS, Published
 from ._split import Exemplars, Splitter
 from ._starts import Starts, make_starts
@@ -66,6 +66,10 @@ def disentangle(
         How many images of the whole data set to keep for each concept vector.
     seed : int
         For k-means and for the random sets behind "auto".
+    progress : Reporter, optional
+        Where to tell progress; silent by default.
+    **parameters
+        Of the method.
 
     Returns
     -------
@@ -85,9 +89,9 @@ def disentangle(
     >>> rng = np.random.default_rng(0)
     >>> centres = np.array([[9.0, 9, 0, 0], [9, 0, 9, 0], [0, 0, 0, 9]])
     >>> acts = (centres[np.arange(300) % 3] + rng.normal(size=(300, 4))).astype("float32")
-    >>> bank = disentangle(acts, select=[0], top=60)
-    >>> len(bank), bank.for_direction(0)[0].vector.round(1).tolist()
-    (2, [0.7, 0.0, 0.7, 0.0])
+    >>> bank = disentangle(acts, select=[0], top=60, distance_threshold=30.0)
+    >>> [concept.vector.round(1).tolist() for concept in bank.for_direction(0)]
+    [[0.7, 0.0, 0.7, 0.0], [0.7, 0.7, 0.0, 0.0]]
 
     Notes
     -----
@@ -134,7 +138,9 @@ def recut(
         Made by ``method="published"``.
     acts : Activations or (N, C) array
         The activations it was made from.
-    parameters
+    progress : Reporter, optional
+        Where to tell progress.
+    **parameters
         distance_threshold, outlier_threshold, min_size; what is not given stays.
 
     Raises
@@ -158,7 +164,7 @@ def recut(
         name: old[name]
         for name in ("distance_threshold", "outlier_threshold", "min_size", "n_init", "max_iter", "seed")
     }
-    frame = Frame(bank.centre, bank.scale)
+    frame = bank.frame
     splitter = _splitter("published", old["seed"], {**fields, **parameters})
     top = bank.heights.shape[1] + 1
     splitter = splitter.fitted(_random_sets(acts, frame, top, old["seed"]))

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..banks import Frame
 from ..base import Activations, Images, Reporter, UsageError
-from ._frame import Frame, require_finite
+from ._frame import require_finite
 from ._starts import Starts, score_block
 from ._topk import RunningTop
 
@@ -23,11 +24,11 @@ def eligible_rows(images: Images, count: int) -> npt.NDArray[np.bool_] | None:
     """(N,) False for every image that repeats an earlier one exactly; None when all are different or nothing is known."""
     if images.digests is None:
         return None
-    seen: set[str] = set()
-    first = np.fromiter(
-        (not (digest in seen or seen.add(digest)) for digest in images.digests), dtype=bool, count=count
-    )
-    return None if first.all() else first
+    if len(set(images.digests)) == count:
+        return None
+    first: npt.NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
+    first[np.unique(images.digests, return_index=True)[1]] = True
+    return first
 
 
 def available(images: Images, count: int, cap: int | None) -> int:
@@ -97,10 +98,10 @@ def best_rows(
     return order[:, :k].copy(), score[:, :k].astype(np.float32)
 
 
-def _neuron_scores(score: npt.NDArray[np.float32], numbers: IntArray, frame: Frame) -> npt.NDArray[np.floating]:
-    if frame.centre is not None:
-        score = score - frame.centre[numbers, None].astype(np.float32)
-    return score if frame.scale is None else score / frame.scale[numbers, None].astype(np.float32)
+def _neuron_scores(score: npt.NDArray[np.float32], numbers: IntArray, frame: Frame) -> npt.NDArray[np.float32]:
+    """Coordinates of the neurons in the frame: (D, K) raw ones with a row a neuron."""
+    own = Frame(*(None if part is None else part[numbers] for part in (frame.centre, frame.scale)))
+    return own(score.T).T
 
 
 def _settle(

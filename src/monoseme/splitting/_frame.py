@@ -1,45 +1,16 @@
-"""The frame embeddings are seen in: raw, centred, standardised or min-max scaled."""
+"""Fit the frame that embeddings are seen in: raw, centred, standardised or min-max scaled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from ..banks import Frame
 from ..base import Activations, MonosemeError, UsageError, did_you_mean, join_words
 
 Scaling = Literal["raw", "centred", "standardised", "minmax"]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """x -> (x - centre) / scale, channel by channel; None stands for 0 and 1.
-
-    centre, scale : (C,) float64 or None
-    """
-
-    centre: npt.NDArray[np.float64] | None = None
-    scale: npt.NDArray[np.float64] | None = None
-
-    def __call__(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(..., C) float32 -> (..., C) float32."""
-        if self.centre is not None:
-            embeddings = embeddings - self.centre.astype(np.float32)
-        if self.scale is not None:
-            embeddings = embeddings / self.scale.astype(np.float32)
-        return embeddings
-
-    def fold(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Vectors (M, C) such that the product with a raw embedding ranks as the product in this frame does."""
-        return np.ascontiguousarray(vectors if self.scale is None else vectors / self.scale, dtype=np.float32)
-
-    def offsets(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """(M,) what to subtract from products with folded vectors to get products in this frame."""
-        if self.centre is None:
-            return np.zeros(len(vectors))
-        return np.asarray(self.fold(vectors).astype(np.float64) @ self.centre)
 
 
 def fit_frame(acts: Activations, scaling: Scaling) -> Frame:

@@ -163,5 +163,5 @@ def _plus_plus(gram: Tensor, k: int, n_init: int, seed: int) -> Tensor:
 def _uniforms(k: int, n_init: int, seed: int) -> tuple[np.ndarray, Tensor]:
     """The uniform numbers that scikit-learn draws: one for the first centre of each start, then the trials of the others."""
     trials = 2 + int(math.log(k))
-    drawn = np.random.RandomState(seed).random_sample((n_init, 1 + (k - 1) * trials))  # noqa: NPY002 - scikit-learn's
+    drawn = np.random.RandomState(seed).random_sample((n_init, 1 + (k - 1) * trials))
     return drawn[:, 0], torch.from_numpy(drawn[:, 1:].reshape(n_init, k - 1, trials))

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..banks import Frame
 from ..base import Activations, UsageError, did_you_mean
-from ._frame import Frame, require_finite
+from ._frame import require_finite
 
 
 @dataclass(frozen=True)

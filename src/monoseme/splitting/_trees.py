@@ -23,7 +23,7 @@ class Trees(NamedTuple):
 
     def clusters(self, distance_threshold: float) -> npt.NDArray[np.int64]:
         """(D,) number of clusters when merges of that height and above are undone."""
-        return (self.heights >= distance_threshold).sum(1) + 1
+        return np.asarray((self.heights >= distance_threshold).sum(1) + 1)
 
     def linkage(self, index: int) -> npt.NDArray[np.float64]:
         """One tree as SciPy's (K - 1, 4) linkage matrix."""
