@@ -1,1 +1,10 @@
-"""."""
+"""Images: from what the user names (folders, lists, tar, Parquet, data sets, patches of these) to upright RGB images
+in a fixed order, each with its name, label and content digest, or with the reason why it cannot be used.
+"""
+
+from ._decode import MAX_PIXELS, BadImage
+from ._open import open_images
+from ._samples import photographs
+from ._source import Entry, ImageSource, Loaded
+
+__all__ = ["MAX_PIXELS", "BadImage", "Entry", "ImageSource", "Loaded", "open_images", "photographs"]
