@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,8 +21,7 @@ MAX_PIXELS = 178_956_970
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "QOI", "HEIF")
 """Pillow's names of the formats tried. None of them runs a program, as EPS does; HEIF only where a plugin is registered."""
 
-HEADER_ERRORS = (SyntaxError, IndexError, TypeError, struct.error)
-"""What Pillow's plugins raise where a header is not theirs after all."""
+TRUNCATED = "truncated: the file ends before its image does"
 
 
 class BadImage(Exception):  # noqa: N818 - a verdict on an image, not a fault of the program
@@ -143,8 +141,12 @@ def _open(data: bytes) -> ImageFile.ImageFile:
                 raise BadImage(f"this build of Pillow cannot read {name}")
             if accepted:
                 return factory(io.BytesIO(data), "")
-        except HEADER_ERRORS as error:
+        except BadImage:
+            raise
+        except Exception as error:  # nearly anything, and another format may still know the bytes as its own
             failure = name, error
+    if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") > len(data) - 8:  # Pillow does not say so of WebP
+        raise BadImage(TRUNCATED)
     if failure is not None:
         raise BadImage(_reason(failure[1], failure[0]))
     if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):
@@ -173,7 +175,7 @@ def _reason(error: Exception, kind: str = "image") -> str:
     if isinstance(error, EOFError) or re.search(
         "truncated|unexpected end|not enough image data|buffer is not large", said, re.I
     ):
-        return "truncated: the file ends before its image does"
+        return TRUNCATED
     return f"damaged {kind}: {said[:80]}" if said else f"damaged {kind}"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from monoseme.base import UsageError, digest_text
+from monoseme.base import UsageError, digest_bytes
 
 from ._columns import IMAGE_COLUMNS, LABEL_COLUMNS, label_text
 from ._decode import MAX_PIXELS, BadImage, decode, upright_rgb
@@ -71,7 +71,7 @@ class DatasetSource(ImageSource):
         image, _ = _parts(self._item(index))
         if isinstance(image, bytes):
             decoded = decode(image, max_pixels=self.max_pixels, at_least=at_least)
-            return Loaded(decoded.image, digest_text(image.hex()), decoded.width, decoded.height)
+            return Loaded(decoded.image, digest_bytes(image), decoded.width, decoded.height)
         rgb = upright_rgb(_as_pillow(image), max_pixels=self.max_pixels)
         return Loaded(rgb, pixel_digest(rgb), *rgb.size)
 

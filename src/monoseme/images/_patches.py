@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from monoseme.base import Reporter, Silent, digest_bytes
 
@@ -26,7 +27,7 @@ Box = tuple[int, int, int]
 TRIES = 10
 """How often a box is drawn again because it is flat or there already."""
 
-THUMBNAIL = 128
+THUMBNAIL = 64
 """Flatness is judged on the image reduced to about this short side."""
 
 
@@ -54,26 +55,27 @@ class PatchSource(ImageSource):
         self.spec, self.in_process = spec, source.in_process
         self._source = source
         self._reasons: dict[int, str] = {}
-        self._groups = [source.entry(index).group for index in range(len(source))]
-        self._uris = [source.entry(index).uri for index in range(len(source))]
-        boxes: list[Box] = []
-        counts: list[int] = []
+        self._uris: list[str] = []
+        self._groups: list[str] = []
+        boxes: list[npt.NDArray[np.int32]] = []
         sizes: list[tuple[int, int]] = []
         with (progress or Silent()).task("choosing patches", len(source), "images") as task:
-            for index, uri in enumerate(self._uris):
+            for index in range(len(source)):
+                entry = source.entry(index)
                 try:
                     size, is_flat = _looked_at(source, index, options.flat)
-                    chosen = draw_boxes(uri, size, options, is_flat)
+                    chosen = draw_boxes(entry.uri, size, options, is_flat)
                 except BadImage as bad:
                     size, chosen = (0, 0), [(0, 0, 0)]
                     self._reasons[index] = str(bad)
-                boxes += chosen
-                counts.append(len(chosen))
+                self._uris.append(entry.uri)
+                self._groups.append(entry.group)
+                boxes.append(np.array(chosen, dtype="<i4"))
                 sizes.append(size)
                 task.advance()
-        self._boxes = np.array(boxes, dtype="<i4").reshape(-1, 3)
-        self._sizes = np.array(sizes, dtype="<i4").reshape(-1, 2)
-        self._ends = np.cumsum(counts, dtype="<i8")
+        self._boxes = np.concatenate(boxes)
+        self._sizes = np.array(sizes, dtype="<i4")
+        self._ends = np.cumsum([len(chosen) for chosen in boxes], dtype="<i8")
         self._labels = _stems(self._uris)
         self._recent: tuple[tuple[int, Image.Image], ...] = ()
 
