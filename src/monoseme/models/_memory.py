@@ -1,0 +1,49 @@
+"""Keeping freed memory: glibc's allocator told not to hand the feature maps' pages back after every layer."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import sys
+
+# Names and numbers of glibc's <malloc.h>.
+_M_TRIM_THRESHOLD = -1
+_M_TOP_PAD = -2
+_M_MMAP_THRESHOLD = -3
+_M_MMAP_MAX = -4
+
+_LARGEST = 2**31 - 1
+_TOP_PAD = 64 * 2**20
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Make this process keep large blocks it frees, for the layer or the batch that comes next. True when it took effect.
+
+    By default glibc asks the kernel for every block above a few megabytes and gives it back when freed, so that each
+    layer's output is fresh memory whose pages must be faulted in and zeroed: a ReLU6 on 38 MB took 62 ms so and 11 ms with
+    kept memory, and EfficientNet-Lite0 embedded 86 and 110 images a second (two cores, 160 px). The price is that the
+    process stays as large as it once was. Elsewhere than on glibc (macOS, Windows, musl) nothing is done.
+
+    Call it before the work, once or often; it cannot be undone within the process. It helps work in the main thread, whose
+    heap alone can grow without bound.
+
+    Examples
+    --------
+    >>> keep_freed_memory() == keep_freed_memory()
+    True
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
+    # glibc before 2.35 refuses a threshold above 32 MB; forbidding separate mappings altogether comes to the same.
+    unmapped: bool = mallopt(_M_MMAP_THRESHOLD, _LARGEST) == 1 or mallopt(_M_MMAP_MAX, 0) == 1
+    kept: bool = mallopt(_M_TRIM_THRESHOLD, _LARGEST) == 1
+    # Ask the kernel for much at a time: what is kept grows in fewer steps.
+    mallopt(_M_TOP_PAD, _TOP_PAD)
+    return unmapped and kept

@@ -1,0 +1,24 @@
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_shim = importlib.util.spec_from_file_location(
+    "torchvision_shim", Path(__file__).resolve().parents[1] / "torchvision_shim.py"
+)
+_module = importlib.util.module_from_spec(_shim)
+_shim.loader.exec_module(_module)
+_module.make_torchvision_importable()
+
+
+def make_photo(width: int, height: int, seed: int = 0) -> Image.Image:
+    """Smooth noise with edges: what resizing filters tell apart."""
+    noise = np.random.default_rng(seed).integers(0, 256, (max(height // 6, 2), max(width // 6, 2), 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def photo():
+    return make_photo
