@@ -1,9 +1,9 @@
 """What every other room stands on: errors, progress, whole files, and the activations protocol."""
 
-from .activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
-from .errors import MissingExtraError, MonosemeError, UsageError, did_you_mean, join_words
-from .files import digest_bytes, digest_text, refusal, whole_folder, write_whole, writing
-from .progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
+from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
+from ._errors import MissingExtraError, MonosemeError, UsageError, did_you_mean, join_words
+from ._files import digest_bytes, digest_text, refusal, whole_folder, write_whole, writing
+from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 
 __all__ = [
     "BLOCK_ROWS",

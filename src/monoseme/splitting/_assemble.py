@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from torch import Tensor
 
 from ..banks import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank, Frame
 from ..base import Activations, Reporter, digest_text
 from ._exemplars import available, best_rows
-from ._split import Split
+from ._split import Exemplars, Split
 from ._starts import Starts
 
 
@@ -36,7 +35,7 @@ class Part:
     means: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, begin: int, points: Tensor, split: Split) -> Self:
+    def of(cls, begin: int, exemplars: Exemplars, split: Split) -> Self:
         """Number the kept clusters of a part by direction, then by their first exemplar, and take their means."""
         directions, k = split.kept.shape
         stride = k + 1
@@ -46,17 +45,35 @@ class Part:
         concept = concept.reshape(code.shape)
         if codes[0] == -1:
             codes, size, concept = codes[1:], size[1:], concept - 1
-        flat = torch.from_numpy(concept.reshape(-1))
-        inside = flat >= 0
-        sums = torch.zeros(len(codes), points.shape[2], dtype=torch.float64)
-        sums.index_add_(0, flat[inside], points.reshape(-1, points.shape[2])[inside].double())
-        means = sums.numpy() / size[:, None]
+        direction = codes // stride
+        means = _cluster_means(exemplars, concept, direction, size)
         # A concept of images that do not fire at all has no direction, hence no vector.
         alive = np.linalg.norm(means, axis=1) > 0
         if not alive.all():
             renumber = np.append(np.where(alive, np.cumsum(alive) - 1, -1), -1)
             codes, size, means, concept = codes[alive], size[alive], means[alive], renumber[concept]
-        return cls(split, concept, codes // stride + begin, (codes % stride).astype(np.int32), size, means)
+            direction = direction[alive]
+        return cls(split, concept, direction + begin, (codes % stride).astype(np.int32), size, means)
+
+
+def _cluster_means(
+    exemplars: Exemplars,
+    concept: npt.NDArray[np.int64],
+    direction: npt.NDArray[np.int64],
+    size: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """(m, C) mean embedding of the exemplars of each concept: one batched product with their shares."""
+    if len(size) == 0:
+        return np.zeros((0, exemplars.features))
+    first = np.searchsorted(direction, np.arange(len(concept)))  # number of each direction's first concept
+    place = np.arange(len(size)) - first[direction]
+    where, exemplar = np.nonzero(concept >= 0)
+    own = concept[where, exemplar]
+    share = np.zeros((len(concept), int(place.max()) + 1, concept.shape[1]), dtype=np.float32)
+    share[where, place[own], exemplar] = 1 / size[own]
+    about = torch.from_numpy(share) @ exemplars.points
+    mean = about[torch.from_numpy(direction), torch.from_numpy(place)].double() + exemplars.mean[direction].double()
+    return np.asarray(mean.numpy())
 
 
 def assemble(

@@ -18,9 +18,9 @@ from ._frame import Scaling, fit_frame
 from ._published import RANDOM_SETS, Published
 from ._split import Exemplars, Splitter
 from ._starts import Starts, make_starts
-from ._trees import Trees, centred_gram
+from ._trees import Trees, centre_and_gram
 
-WORKING_BYTES = 400_000_000
+WORKING_BYTES = 100_000_000
 """About how much memory the embeddings of the exemplars in work may take."""
 
 
@@ -90,8 +90,8 @@ def disentangle(
     >>> centres = np.array([[9.0, 9, 0, 0], [9, 0, 9, 0], [0, 0, 0, 9]])
     >>> acts = (centres[np.arange(300) % 3] + rng.normal(size=(300, 4))).astype("float32")
     >>> bank = disentangle(acts, select=[0], top=60, distance_threshold=30.0)
-    >>> [concept.vector.round(1).tolist() for concept in bank.for_direction(0)]
-    [[0.7, 0.0, 0.7, 0.0], [0.7, 0.7, 0.0, 0.0]]
+    >>> [(concept.vector > 0.5).tolist() for concept in bank.for_direction(0)]
+    [[True, False, True, False], [True, True, False, False]]
 
     Notes
     -----
@@ -197,22 +197,25 @@ def _split_all(
     top, width = rows.shape[1], acts.shape[1]
     together = max(1, min(512, WORKING_BYTES // (4 * top * width)))
     parts = []
+    memory = np.empty((min(together, len(starts)), top, width), dtype=np.float32)
     with progress.task("splitting directions", len(starts), "directions") as task:
         for begin in range(0, len(starts), together):
             some = slice(begin, min(begin + together, len(starts)))
-            points = torch.from_numpy(frame(_gather(acts, rows[some])))
+            points = torch.from_numpy(_gather(acts, frame, rows[some], memory[: some.stop - begin]))
+            mean, gram = centre_and_gram(points)
             known = None if trees is None else Trees(trees.merges[some], trees.heights[some])
-            exemplars = Exemplars(points, centred_gram(points), starts.numbers[some], known)
-            parts.append(Part.of(begin, points, splitter.split(exemplars)))
+            exemplars = Exemplars(points, mean, gram, starts.numbers[some], known)
+            parts.append(Part.of(begin, exemplars, splitter.split(exemplars)))
             task.advance(some.stop - begin)
     return parts
 
 
-def _gather(acts: Activations, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """(D, K) row numbers -> (D, K, C) embeddings; each row is read once."""
-    unique, where = np.unique(rows, return_inverse=True)
-    read = np.asarray(acts[unique], dtype=np.float32)
-    return read[where.reshape(rows.shape)]
+def _gather(
+    acts: Activations, frame: Frame, rows: npt.NDArray[np.int64], out: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """(D, K) row numbers -> (D, K, C) embeddings in the frame, in the memory of `out`."""
+    acts.take(rows.reshape(-1), out.reshape(-1, acts.shape[1]))
+    return frame(out)
 
 
 def _random_sets(acts: Activations, frame: Frame, top: int, seed: int) -> npt.NDArray[np.float32]:
@@ -221,7 +224,7 @@ def _random_sets(acts: Activations, frame: Frame, top: int, seed: int) -> npt.ND
     pool = np.arange(acts.shape[0]) if eligible is None else np.flatnonzero(eligible)
     random = np.random.default_rng(seed)
     drawn = np.stack([random.choice(pool, size=min(top, len(pool)), replace=False) for _ in range(RANDOM_SETS)])
-    return frame(_gather(acts, drawn))
+    return _gather(acts, frame, drawn, np.empty((*drawn.shape, acts.shape[1]), dtype=np.float32))
 
 
 def _splitter(method: str | Splitter, seed: int, parameters: dict[str, Any]) -> Splitter:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from ..banks import Frame
-from ..base import Activations, Images, Reporter, UsageError
+from ..base import BLOCK_ROWS, Activations, Images, Reporter, UsageError
 from ._frame import require_finite
-from ._starts import Starts, score_block
+from ._starts import Scorer, Starts
 from ._topk import RunningTop
 
 IntArray = npt.NDArray[np.int64]
@@ -75,12 +75,13 @@ def best_rows(
     groups = None if images.groups is None or cap is None else torch.from_numpy(images.groups)
     top = RunningTop(len(starts), min(k + _SLACK, have) if products else k, groups, cap)
     longest = 0.0
+    score_of = Scorer(starts, folded, BLOCK_ROWS)
     with progress.task(stage, count, "images") as task:
         for first, array in acts.blocks():
             require_finite(array, first)
             block = torch.from_numpy(np.asarray(array, dtype=np.float32, order="C"))
             rows = torch.arange(first, first + len(block))
-            scores = score_block(starts, folded, first, block)
+            scores = score_of(first, block)
             if eligible is not None:
                 keep = torch.from_numpy(eligible[first : first + len(block)])
                 scores, rows = scores[:, keep], rows[keep]
@@ -118,12 +119,13 @@ def _settle(
     unsure[:, :-1] |= close
     unsure[:, 1:] |= close
     direction, place = np.nonzero(unsure)
-    for begin in range(0, len(direction), 8192):
-        some = slice(begin, begin + 8192)
-        embeddings = np.asarray(acts[rows[direction[some], place[some]]], dtype=np.float64)
-        exact[direction[some], place[some]] = np.einsum(
-            "nc,nc->n", embeddings, vectors[direction[some]], dtype=np.float64
-        )
+    chunk, width = 512, vectors.shape[1]
+    read, wide = np.empty((chunk, width), dtype=np.float32), np.empty((chunk, width))
+    for begin in range(0, len(direction), chunk):
+        which, where = direction[begin : begin + chunk], place[begin : begin + chunk]
+        acts.take(rows[which, where], read[: len(which)])
+        np.multiply(read[: len(which)], vectors[which], out=wide[: len(which)], dtype=np.float64)
+        exact[which, where] = wide[: len(which)].sum(1)
     for index in np.unique(direction):
         order = np.lexsort((rows[index], -exact[index]))
         rows[index], exact[index] = rows[index][order], exact[index][order]

@@ -59,17 +59,16 @@ def kmeans_gram(gram: Tensor, k: int, *, features: int, n_init: int = 5, max_ite
     problems, n, _ = gram.shape
     if k == 1 or k == n:
         labels = torch.zeros(problems, n, dtype=torch.int64) if k == 1 else torch.arange(n).repeat(problems, 1)
-        labels = labels.to(gram.device)
-        squared = _own_distance(gram, _means(labels, k), labels)
-        return KMeans(labels, squared, squared.sum(1))
-    weights = _plus_plus(gram, k, n_init, seed)
-    owner = torch.arange(problems, device=gram.device).repeat_interleave(n_init)
-    still = TOLERANCE * gram.diagonal(dim1=1, dim2=2).sum(1) / (n * features)
-    weights = _lloyd(gram, owner, weights, still, max_iter)
-    labels = _distances(gram[owner], weights).argmin(2)
-    squared = _own_distance(gram[owner], weights, labels)
-    best = squared.sum(1).reshape(problems, n_init).argmin(1) + torch.arange(problems, device=gram.device) * n_init
-    return KMeans(number_by_appearance(labels[best], k), squared[best], squared[best].sum(1))
+        squared = gram.diagonal(dim1=1, dim2=2).clamp_min(0) if k == 1 else torch.zeros_like(gram[:, 0])
+        return KMeans(labels.to(gram.device), squared, squared.sum(1))
+    weights = _lloyd(gram, _plus_plus(gram, k, n_init, seed), features, max_iter)
+    distance = _distances(gram, weights)
+    labels = distance.argmin(3)
+    squared = distance.gather(3, labels[..., None])[..., 0].clamp_min(0)
+    best = squared.sum(1).argmin(1)  # of the starts
+    row = torch.arange(problems, device=gram.device)
+    labels, squared = labels[row, :, best], squared[row, :, best]
+    return KMeans(number_by_appearance(labels, k), squared, squared.sum(1))
 
 
 def number_by_appearance(labels: Tensor, k: int) -> Tensor:
@@ -85,79 +84,83 @@ def number_by_appearance(labels: Tensor, k: int) -> Tensor:
     return rank.gather(1, labels)
 
 
-def _lloyd(gram: Tensor, owner: Tensor, weights: Tensor, still: Tensor, max_iter: int) -> Tensor:
-    """Lloyd steps until no label changes or the centres stand still; problems that are done leave the batch."""
+def _lloyd(gram: Tensor, weights: Tensor, features: int, max_iter: int) -> Tensor:
+    """Lloyd steps on (B, n, R, k) until in each of the R starts no label changes or the centres stand still."""
     weights = weights.clone()
+    still = TOLERANCE * gram.diagonal(dim1=1, dim2=2).sum(1) / (gram.shape[1] * features)
     active = torch.arange(len(weights), device=gram.device)
-    before = torch.full(weights.shape[:2], -1, dtype=torch.int64, device=gram.device)
+    running = torch.ones(weights.shape[0], weights.shape[2], dtype=torch.bool, device=gram.device)
+    labels = torch.full(weights.shape[:3], -1, dtype=torch.int64, device=gram.device)
+    inner, old = gram, weights
     for _ in range(max_iter):
-        inner, old = gram[owner[active]], weights[active]
         distance = _distances(inner, old)
-        labels = distance.argmin(2)
-        new = _moved_centres(labels, distance, old)
+        before, labels = labels, distance.argmin(3)
+        new = torch.where(running[:, None, :, None], _moved_centres(labels, distance, old), old)
         step = new - old
-        shift = (step * (inner @ step)).sum((1, 2))
-        done = (labels == before).all(1) | (shift <= still[owner[active]])
+        shift = (step * _product(inner, step)).sum((1, 3))
+        running = running & (labels != before).any(1) & (shift > still[active, None])
         weights[active] = new
-        before, active = labels[~done], active[~done]
-        if len(active) == 0:
+        going = running.any(1)
+        if not going.any():
             break
+        if going.all():
+            old = new
+        else:  # problems that are done leave the batch
+            active, running, labels = active[going], running[going], labels[going]
+            inner, old = gram[active], new[going]
     return weights
 
 
 def _moved_centres(labels: Tensor, distance: Tensor, old: Tensor) -> Tensor:
     """Means of the clusters; an empty one gets the points that lie farthest from their centres, as scikit-learn does."""
-    k = distance.shape[2]
-    member = one_hot(labels, k).to(distance.dtype)
-    for problem in (member.sum(1) == 0).any(1).nonzero()[:, 0].tolist():
-        own = distance[problem].gather(1, labels[problem, :, None])[:, 0]
-        empty = (member[problem].sum(0) == 0).nonzero()[:, 0]
-        if own.max() <= 0:
-            continue
-        farthest = own.argsort(descending=True, stable=True)[: len(empty)]
-        member[problem, farthest] = 0
-        member[problem, farthest, empty] = 1
-    counts = member.sum(1)[:, None, :]
+    member = torch.zeros_like(distance).scatter_(3, labels[..., None], 1)
+    counts = member.sum(1)
+    for problem, start in (counts == 0).any(2).nonzero().tolist():
+        own = distance[problem, :, start].gather(1, labels[problem, :, start, None])[:, 0]
+        empty = (counts[problem, start] == 0).nonzero()[:, 0]
+        if own.max() > 0:
+            farthest = own.argsort(descending=True, stable=True)[: len(empty)]
+            member[problem, farthest, start] = 0
+            member[problem, farthest, start, empty] = 1
+            counts[problem, start] = member[problem, :, start].sum(0)
+    counts = counts[:, None]
     return torch.where(counts > 0, member / counts.clamp_min(1), old)
 
 
-def _means(labels: Tensor, k: int) -> Tensor:
-    member = one_hot(labels, k).double()
-    return member / member.sum(1)[:, None, :]
-
-
 def _distances(gram: Tensor, weights: Tensor) -> Tensor:
-    """(B, n, k) squared distance of each point to each centre."""
-    to_centre = gram @ weights
-    centre = (weights * to_centre).sum(1)
-    return gram.diagonal(dim1=1, dim2=2)[:, :, None] - 2 * to_centre + centre[:, None, :]
+    """(B, n, R, k) squared distance of each point to each centre, for centres with weights of that shape."""
+    to_centre = _product(gram, weights)
+    centre = (weights * to_centre).sum(1, keepdim=True)
+    return gram.diagonal(dim1=1, dim2=2)[:, :, None, None] - 2 * to_centre + centre
 
 
-def _own_distance(gram: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
-    return _distances(gram, weights).gather(2, labels[:, :, None])[:, :, 0].clamp_min(0)
+def _product(gram: Tensor, weights: Tensor) -> Tensor:
+    """G W, the starts side by side in one matrix."""
+    return (gram @ weights.flatten(2)).view(weights.shape)
 
 
 def _plus_plus(gram: Tensor, k: int, n_init: int, seed: int) -> Tensor:
-    """(B * n_init, n, k) weights that pick k points as centres by greedy k-means++."""
+    """(B, n, R, k) weights that pick k points as centres by greedy k-means++."""
     problems, n, _ = gram.shape
-    runs, device = problems * n_init, gram.device
+    device = gram.device
     first, draws = _uniforms(k, n_init, seed)
-    draws = draws.to(device).repeat(problems, 1, 1)
     diagonal = gram.diagonal(dim1=1, dim2=2)
-    between = (diagonal[:, :, None] + diagonal[:, None, :] - 2 * gram).clamp_min_(0).repeat_interleave(n_init, dim=0)
-    rows = torch.arange(runs, device=device)
+    between = (diagonal[:, :, None] + diagonal[:, None, :] - 2 * gram).clamp_min_(0)
+    row = torch.arange(problems, device=device)[:, None]
     # Sampling with equal weights, by the same cumulative sum that NumPy searches.
     equal = np.cumsum(np.full(n, 1 / n))
-    centre = torch.from_numpy(np.searchsorted(equal / equal[-1], first, side="right")).to(device).repeat(problems)
-    chosen, closest = [centre], between[rows, centre]
+    centre = (
+        torch.from_numpy(np.searchsorted(equal / equal[-1], first, side="right")).to(device).expand(problems, n_init)
+    )
+    chosen, closest = [centre], between[row, centre]
     for number in range(1, k):
-        target = draws[:, number - 1] * closest.sum(1, keepdim=True)
-        candidates = torch.searchsorted(closest.cumsum(1), target).clamp_max(n - 1)
-        reached = torch.minimum(between[rows[:, None], candidates], closest[:, None, :])
-        winner = reached.sum(2).argmin(1)
-        closest = reached[rows, winner]
-        chosen.append(candidates[rows, winner])
-    return one_hot(torch.stack(chosen, dim=1), n).transpose(1, 2).to(gram.dtype)
+        target = draws[:, number - 1].to(device) * closest.sum(2, keepdim=True)
+        candidates = torch.searchsorted(closest.cumsum(2), target).clamp_max(n - 1)
+        reached = torch.minimum(between[row[:, :, None], candidates], closest[:, :, None, :])
+        winner = reached.sum(3).argmin(2, keepdim=True)
+        closest = reached.take_along_dim(winner[..., None], 2)[:, :, 0]
+        chosen.append(candidates.take_along_dim(winner, 2)[:, :, 0])
+    return one_hot(torch.stack(chosen, dim=2), n).permute(0, 3, 1, 2).to(gram.dtype).contiguous()
 
 
 def _uniforms(k: int, n_init: int, seed: int) -> tuple[np.ndarray, Tensor]:

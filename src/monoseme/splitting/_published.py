@@ -11,7 +11,7 @@ import torch
 from ..base import UsageError
 from ._kmeans import kmeans_gram
 from ._split import Exemplars, Split
-from ._trees import Trees, centred_gram, ward_trees
+from ._trees import Trees, centre_and_gram, ward_trees
 
 AUTO_FACTOR = 1.5
 AUTO_QUANTILE = "q0.9"
@@ -57,7 +57,7 @@ class Published:
         """The same with "auto" replaced by the figures for this layer, from random sets of embeddings (R, K, C)."""
         if self.distance_threshold != "auto":
             return self
-        roots = ward_trees(centred_gram(torch.from_numpy(random_sets))).heights[:, -1:]
+        roots = ward_trees(centre_and_gram(torch.from_numpy(random_sets))[1]).heights[:, -1:]
         height = float(np.median(roots)) if roots.size else 0.0
         if height == 0:
             raise UsageError(

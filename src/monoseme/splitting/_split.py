@@ -16,13 +16,15 @@ from ._trees import Trees
 class Exemplars:
     """The exemplars of D directions as a splitter sees them.
 
-    points : (D, K, C) float32 embeddings in the frame, best exemplar first
-    gram : (D, K, K) float64 inner products about each direction's mean
+    points : (D, K, C) float32 embeddings in the frame, best exemplar first, less their mean
+    mean : (D, C) float32 that mean
+    gram : (D, K, K) float64 inner products of the points
     numbers : (D,) number of each direction
     trees : Ward trees made earlier, if any
     """
 
     points: Tensor
+    mean: Tensor
     gram: Tensor
     numbers: npt.NDArray[np.int64]
     trees: Trees | None = None

@@ -138,13 +138,22 @@ def svd_directions(
     return values.numpy(), vectors.float().numpy()
 
 
-def score_block(starts: Starts, folded: Tensor | None, first_row: int, block: Tensor) -> Tensor:
-    """(D, B) float32 score of each row of a block (B, C) on each direction; `folded` are the vectors to multiply with."""
-    if starts.scores is not None:
-        return torch.from_numpy(starts.scores[first_row : first_row + len(block)]).T
-    if folded is None:
-        return block[:, torch.from_numpy(starts.numbers)].T
-    return folded @ block.T
+class Scorer:
+    """Scores blocks of rows on D directions; the memory of a product serves the next one."""
+
+    def __init__(self, starts: Starts, folded: Tensor | None, block_rows: int) -> None:
+        self._starts, self._folded = starts, folded
+        self._product = torch.empty(0 if folded is None else len(folded) * block_rows)
+
+    def __call__(self, first_row: int, block: Tensor) -> Tensor:
+        """(D, B) float32 score of each row of a block (B, C), valid until the next call."""
+        if self._starts.scores is not None:
+            return torch.from_numpy(self._starts.scores[first_row : first_row + len(block)]).T
+        if self._folded is None:
+            everything = len(self._starts) == block.shape[1]
+            return block.T if everything else block[:, torch.from_numpy(self._starts.numbers)].T
+        size = (len(self._folded), len(block))
+        return torch.mm(self._folded, block.T, out=self._product[: size[0] * size[1]].view(size))
 
 
 def _selected(select: Sequence[int] | None, count: int, what: str) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 _LOW = 0xFFFFFFFF
 _NONE = torch.iinfo(torch.int64).min
+_FEW = 32
 
 
 class RunningTop:
@@ -39,21 +40,34 @@ class RunningTop:
         self._keys = torch.full((columns, k), _NONE, dtype=torch.int64)
         self._least = torch.full((columns, 1), -torch.inf)
         self._groups, self._cap = groups, cap
+        self._above = torch.empty(0, dtype=torch.bool)
 
     def add(self, scores: Tensor, rows: Tensor) -> None:
         """Take in a block: scores (D, B) float32 of the rows (B,), in ascending order and after all rows before."""
-        if not torch.isinf(self._least).any():
-            new = self._survivors(scores, rows)
-            if new is None:
-                return
-        else:
-            new = _pack(scores, rows.expand_as(scores))
-        keys = torch.cat([self._keys, new], dim=1)
-        if self._cap is not None and self._groups is not None:
-            keys = _within_cap(keys, self._groups, self._cap)
-        self._keys = keys.topk(self._k, dim=1, sorted=False).values
-        least = self._keys.amin(1, keepdim=True)
-        self._least = torch.where(least == _NONE, -torch.inf, _unpack(least)[1])
+        if torch.isinf(self._least).any():
+            # Nothing to compare with yet: begin with few rows, then only what beats them.
+            begin = min(len(rows), 2 * self._k)
+            everything = torch.arange(len(self._keys))
+            self._merge(everything, _pack(scores[:, :begin], rows[:begin].expand(len(self._keys), begin)))
+            scores, rows = scores[:, begin:], rows[begin:]
+            if torch.isinf(self._least).any():
+                return self.add(scores, rows) if len(rows) else None
+        # Later rows lose ties, so only a score strictly above the K-th best can enter.
+        column, position = self._where_above(scores)
+        counts = torch.bincount(column, minlength=len(self._keys))
+        place = torch.arange(len(column)) - (counts.cumsum(0) - counts)[column]
+        keys = _pack(scores[column, position], rows[position])
+        # In data sorted by class a few columns get very many rows at once; apart, they do not widen the others' padding.
+        for fits in ((counts > 0) & (counts <= _FEW), counts > _FEW):
+            some = fits.nonzero()[:, 0]
+            if len(some) == 0:
+                continue
+            mine, slot = fits[column], torch.empty(len(counts), dtype=torch.int64)
+            slot[some] = torch.arange(len(some))
+            new = torch.full((len(some), int(counts[some].max())), _NONE, dtype=torch.int64)
+            new[slot[column[mine]], place[mine]] = keys[mine]
+            self._merge(some, new)
+        return None
 
     def result(self) -> tuple[Tensor, Tensor]:
         """Rows (D, K) int64 and scores (D, K) float32, best first; row -1 where there were fewer than K rows."""
@@ -62,17 +76,28 @@ class RunningTop:
         empty = keys == _NONE
         return rows.masked_fill(empty, -1), scores.masked_fill(empty, -torch.inf)
 
-    def _survivors(self, scores: Tensor, rows: Tensor) -> Tensor | None:
-        """Keys (D, m) of the few scores above each column's K-th best, padded to the same number."""
-        # Later rows lose ties, so only a score strictly above the K-th best can enter.
-        column, position = (scores > self._least).nonzero(as_tuple=True)
-        if len(column) == 0:
-            return None
-        counts = torch.bincount(column, minlength=len(self._keys))
-        place = torch.arange(len(column)) - (counts.cumsum(0) - counts)[column]
-        new = torch.full((len(self._keys), int(counts.max())), _NONE, dtype=torch.int64)
-        new[column, place] = _pack(scores[column, position], rows[position])
-        return new
+    def _where_above(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Column and position of each score above its column's K-th best, sorted by column."""
+        # Memory is reused: a fresh large tensor for each block costs more in page faults than the comparison itself.
+        if self._above.numel() < scores.numel():
+            self._above = torch.empty(scores.numel(), dtype=torch.bool)
+        if scores.stride(0) == 1 and scores.stride(1) != 1:  # a transposed block of neurons: compare as it lies
+            above = self._above[: scores.numel()].view(scores.T.shape)
+            position, column = torch.gt(scores.T, self._least.T, out=above).nonzero(as_tuple=True)
+            order = column.argsort(stable=True)
+            return column[order], position[order]
+        above = self._above[: scores.numel()].view(scores.shape)
+        column, position = torch.gt(scores, self._least, out=above).nonzero(as_tuple=True)
+        return column, position
+
+    def _merge(self, columns: Tensor, new: Tensor) -> None:
+        keys = torch.cat([self._keys[columns], new], dim=1)
+        if self._cap is not None and self._groups is not None:
+            keys = _within_cap(keys, self._groups, self._cap)
+        keys = keys.topk(self._k, dim=1, sorted=False).values
+        least = keys.amin(1, keepdim=True)
+        self._keys[columns] = keys
+        self._least[columns] = torch.where(least == _NONE, -torch.inf, _unpack(least)[1])
 
 
 def _pack(scores: Tensor, rows: Tensor) -> Tensor:

@@ -39,13 +39,15 @@ class Trees(NamedTuple):
         return np.asarray(fcluster(self.linkage(index), clusters, criterion="maxclust"), dtype=np.int64) - 1
 
 
-def centred_gram(points: Tensor) -> Tensor:
-    """(D, K, C) float32 -> (D, K, K) float64 inner products about each set's mean.
+def centre_and_gram(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Move each set of points (D, K, C) float32 to its mean, in place; return the means (D, C) and the inner products.
 
-    Distances do not depend on the origin; about the mean they do not cancel in float32.
+    The Gram matrices (D, K, K) are float64 from float32 products: distances do not depend on the origin, and about the mean
+    they do not cancel.
     """
-    about_mean = points - points.mean(1, keepdim=True)
-    return (about_mean @ about_mean.transpose(1, 2)).double()
+    mean = points.mean(1)
+    points.sub_(mean[:, None])
+    return mean, (points @ points.transpose(1, 2)).double()
 
 
 def ward_trees(gram: Tensor) -> Trees:

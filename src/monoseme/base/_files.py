@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import MonosemeError
+from ._errors import MonosemeError
 
 
 def digest_bytes(*parts: bytes) -> str:

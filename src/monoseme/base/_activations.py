@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import UsageError
+from ._errors import UsageError
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 2048
 """Rows a block when nothing else is asked for. Fixed, so that sums over blocks do not depend on the machine."""
 
 
@@ -46,6 +46,10 @@ class Activations(ABC):
     @abstractmethod
     def __getitem__(self, rows: npt.ArrayLike | slice) -> FloatArray:
         """Rows by number, in the order given, repeats allowed: (n, C)."""
+
+    def take(self, rows: IntArray, out: npt.NDArray[np.float32]) -> None:
+        """Read rows (n,) into `out` (n, C), whose memory is the caller's to use again."""
+        out[...] = self[rows]
 
     @abstractmethod
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, FloatArray]]:
@@ -101,6 +105,12 @@ class ArrayActivations(Activations):
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, FloatArray]]:
         for start in range(0, self.shape[0], rows):
             yield start, self._array[start : start + rows]
+
+    def take(self, rows: IntArray, out: npt.NDArray[np.float32]) -> None:
+        if self.dtype == np.float32:
+            np.take(self._array, rows, axis=0, out=out, mode="clip")  # "raise" would copy through a buffer
+        else:
+            out[...] = self._array[rows]
 
     def images(self) -> Images:
         return self._images
