@@ -169,9 +169,9 @@ def test_a_file_that_is_cut_off_is_refused(encode, noise, kind, part):
     ],
 )
 def test_the_reason_says_what_is_wrong(data, reason):
-    with pytest.raises(BadImage, match="^" + "".join(f"[{c}]" if c in "()" else c for c in reason)):
+    with pytest.raises(BadImage, match=r"^" + "".join(f"[{c}]" if c in "()" else c for c in reason)):
         decode(data)
-    with pytest.raises(BadImage, match="^" + "".join(f"[{c}]" if c in "()" else c for c in reason)):
+    with pytest.raises(BadImage, match=r"^" + "".join(f"[{c}]" if c in "()" else c for c in reason)):
         upright_size(data)
 
 

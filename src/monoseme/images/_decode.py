@@ -145,13 +145,18 @@ def _open(data: bytes) -> ImageFile.ImageFile:
             raise
         except Exception as error:  # nearly anything, and another format may still know the bytes as its own
             failure = name, error
-    if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") > len(data) - 8:  # Pillow does not say so of WebP
-        raise BadImage(TRUNCATED)
+    raise BadImage(_verdict(data, failure))
+
+
+def _verdict(data: bytes, failure: tuple[str, Exception] | None) -> str:
+    """Why no format took the bytes."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") > len(data) - 8:
+        return TRUNCATED  # Pillow only says that there is no decoder
     if failure is not None:
-        raise BadImage(_reason(failure[1], failure[0]))
+        return _reason(failure[1], failure[0])
     if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):
-        raise BadImage("HEIC or HEIF, which Pillow cannot read without a plugin; convert it to JPEG")
-    raise BadImage("not an image (unknown format)")
+        return "HEIC or HEIF, which Pillow cannot read without a plugin; convert it to JPEG"
+    return "not an image (unknown format)"
 
 
 def _checked(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:

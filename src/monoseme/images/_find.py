@@ -120,7 +120,7 @@ def _matches(root: Path, pattern: str) -> Iterator[Path]:
 
 
 def expanded_braces(text: str) -> list[str]:
-    """Every name that braces stand for, in order.
+    """Every name that braces stand for, once each and in order.
 
     >>> expanded_braces("s-{08..10}.tar"), expanded_braces("{a,b}/x")
     (['s-08.tar', 's-09.tar', 's-10.tar'], ['a/x', 'b/x'])
@@ -137,12 +137,12 @@ def expanded_braces(text: str) -> list[str]:
                 f"{shown(text)} stands for more than {MOST_EXPANSIONS:,} names; use * instead of the braces"
             )
         open_ += [one[: match.start()] + choice + one[match.end() :] for choice in reversed(choices)]
-    return done
+    return list(dict.fromkeys(done))
 
 
 def _choices(inside: str) -> list[str]:
-    if span := re.fullmatch(r"(\d+)\.\.(\d+)", inside):
-        first, last = int(span[1]), int(span[2])
+    if span := re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", inside):
+        first, last = sorted((int(span[1]), int(span[2])))
         padded = any(len(end) > 1 and end[0] == "0" for end in span.groups())
         width = max(map(len, span.groups())) if padded else 1
         if last - first > MOST_EXPANSIONS:
