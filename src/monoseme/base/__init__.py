@@ -2,7 +2,7 @@
 
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, did_you_mean, join_words
-from ._files import digest_bytes, digest_text, refusal, whole_folder, write_whole, writing
+from ._files import Lock, digest_bytes, digest_text, refusal, whole_folder, write_whole, writing
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Bars",
     "Images",
     "Lines",
+    "Lock",
     "MissingExtraError",
     "MonosemeError",
     "Reporter",

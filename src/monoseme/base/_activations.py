@@ -24,11 +24,11 @@ BLOCK_ROWS = 2048
 class Images:
     """What splitting needs to know of the N images behind the rows.
 
-    digests : content digest of each image, or None when unknown.
+    digests : (N,) bytes, content digest of each image in hex, or None when unknown.
     groups : (N,) number of the photograph each row was cut from, or None when every row is its own photograph.
     """
 
-    digests: tuple[str, ...] | None = None
+    digests: npt.NDArray[np.bytes_] | None = None
     groups: IntArray | None = None
 
 

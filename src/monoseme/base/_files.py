@@ -6,10 +6,12 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ._errors import MonosemeError
 
@@ -100,6 +102,43 @@ def refusal(number: int | None, text: str) -> str | None:
     if number == errno.ENOTDIR or "not a directory" in lowered:
         return "a part of the path is a file, not a folder"
     return None
+
+
+class Lock:
+    """Holds a lock file while a block runs; the system lets go of it when the process ends, however it ends.
+
+    Raises `MonosemeError` with the sentence `held` where another process has it.
+    """
+
+    def __init__(self, path: Path, held: str) -> None:
+        self._path, self._held = path, held
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Lock:
+        with writing(self._path.parent):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab")
+        try:
+            _lock(self._file)
+        except OSError as error:
+            self._file.close()
+            raise MonosemeError(self._held) from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._file is not None
+        self._file.close()  # the file stays: were it deleted, two processes could hold locks on two files of that name
+
+
+def _lock(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _swap_in(aside: Path, target: Path) -> None:

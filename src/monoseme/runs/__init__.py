@@ -1,1 +1,8 @@
-"""."""
+"""Runs: images and a model come in; a folder that stands alone goes out, to be read lazily."""
+
+from ._activations import RunActivations
+from ._embed import embed
+from ._run import Run, open_run
+from ._verify import verify_run
+
+__all__ = ["Run", "RunActivations", "embed", "open_run", "verify_run"]

@@ -1,0 +1,340 @@
+"""Images and a model come in, a run goes out: batches, commits, resuming, further layers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..base import Lock, MonosemeError, Reporter, Silent, UsageError, join_words
+from ..images import ImageSource, open_images
+from . import _table
+from ._forward import Forward
+from ._loading import Batch, Loader, Thumbnails, Work, default_workers
+from ._manifest import LayerColumn, Manifest, differences
+from ._run import Run, open_run
+
+if TYPE_CHECKING:
+    from ..models import Model
+
+Pooling = Literal["mean", "max", "cls"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to embed; none of it changes what a layer is, all but `workers` and `commit_every` go into the manifest."""
+
+    batch_size: int = 32
+    dtype: Literal["float32", "float16"] = "float32"
+    predictions: bool = True
+    thumbnails: Thumbnails | None = None
+    workers: int | None = None
+    commit_every: int = 1024
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.batch_size < 1 or self.commit_every < 1 or (self.workers is not None and self.workers < 0):
+            raise UsageError("the batch size and the number of images a commit must be at least 1, workers at least 0")
+        if self.dtype not in ("float32", "float16"):
+            raise UsageError(f"activations are kept as float32 or float16, not {self.dtype}")
+
+
+def embed(
+    model: Model | str,
+    images: str | PathLike[str] | Sequence[str | PathLike[str]] | ImageSource | object,
+    layers: Sequence[str] | str | None = None,
+    out: str | PathLike[str] = "run",
+    *,
+    pooling: Pooling | Sequence[Pooling] = "mean",
+    dtype: Literal["float32", "float16"] = "float32",
+    batch_size: int = 32,
+    predictions: bool = True,
+    thumbnails: bool = True,
+    workers: int | None = None,
+    commit_every: int = 1024,
+    overwrite: bool = False,
+    progress: Reporter | None = None,
+) -> Run:
+    """Embed images with one or more layers of a model, in one pass, into a run on disk.
+
+    A run that was stopped goes on from its last commit when the same call is made again. To a finished run, further layers
+    are added.
+
+    Parameters
+    ----------
+    model : Model or str
+        From `load_model` or `wrap`, or a spec such as "torchvision:inception_v3".
+    images
+        A folder, glob, list file, tar shards, Parquet, "hf:name", "patches:..." of any of these, a sequence of paths, or a
+        data set with images.
+    layers : sequence of str, optional
+        Dotted names or globs; the model's last spatial layer by default.
+    out : path
+        The run's folder.
+    pooling : "mean", "max", "cls" or several
+        How positions become one vector.
+    dtype : "float32" or "float16"
+        As which activations are kept; a value too large for float16 is an error.
+    batch_size : int
+        Images a forward pass.
+    predictions, thumbnails : bool
+        Whether the five likeliest classes and a small picture of each image are kept. Without predictions the forward pass
+        ends at the last wanted layer.
+    workers : int, optional
+        Decoding processes; 0 decodes in this process.
+    commit_every : int
+        Images a commit; what is not committed when the process is killed is computed again.
+    overwrite : bool
+        Replace a run made with something else, its banks included.
+    progress : Reporter, optional
+        Where to tell progress; silent by default.
+
+    Returns
+    -------
+    Run
+        Finished.
+
+    Raises
+    ------
+    UsageError
+        Wrong names or values; a folder that is no run; a run made with something else.
+    MonosemeError
+        No image can be used; activations that are not finite or do not fit float16; a disk that is full.
+    """
+    from ..models import Model as LoadedModel
+    from ..models import load_model
+
+    options = Options(batch_size, dtype, predictions, Thumbnails() if thumbnails else None, workers, commit_every)
+    if not isinstance(model, LoadedModel):
+        model = load_model(model)
+    poolings = [pooling] if isinstance(pooling, str) else list(pooling)
+    wanted = [layers] if isinstance(layers, str) else list(layers or [model.default_layer()])
+    folder = Path(out)
+    with open_images(images) as source, _held(folder):
+        manifest = _manifest(model, source, model.resolve(wanted), poolings, options)
+        state = _prepare(folder, manifest, overwrite)
+        if not state.finished:
+            _first_pass(folder, state, model, source, options, progress or Silent())
+        elif new := tuple(column for column in manifest.layers if state.find(column.layer, column.pooling) is None):
+            state = state.with_layers(new)
+            _table.add_columns(folder, new, state.dtype)
+            _table.set_manifest(folder, state)
+        _fill_in(folder, state, model, source, options, progress or Silent())
+    return open_run(folder)
+
+
+def _manifest(
+    model: Model, source: ImageSource, layers: Sequence[str], poolings: Sequence[str], options: Options
+) -> Manifest:
+    import lance
+    import torch
+
+    known = model.layers()
+    columns = tuple(
+        LayerColumn(name, pooling, known[name].channels, known[name].layout) for name in layers for pooling in poolings
+    )
+    described = model.describe()
+    versions = {**described.pop("versions", {}), "torch": torch.__version__, "lance": lance.__version__}
+    thumbnails = options.thumbnails
+    return Manifest(
+        model=described,
+        images={"source": source.spec, "digest": source.digest(), "count": len(source)},
+        layers=columns,
+        dtype=options.dtype,
+        batch_size=options.batch_size,
+        thumbnails=None if thumbnails is None else {"size": thumbnails.size, "quality": thumbnails.quality},
+        predictions=options.predictions and model.outputs is not None,
+        classes=model.classes if options.predictions else None,
+        versions=versions,
+    )
+
+
+def _prepare(folder: Path, manifest: Manifest, overwrite: bool) -> Manifest:
+    """A table to go on with: a new one, or the one that is there if it was made with the same; its manifest."""
+    table = _table.open_table(folder) if not overwrite else None
+    if table is None:
+        _clear(folder, overwrite)
+        _table.create(folder, manifest)
+        return manifest
+    there = Manifest.decode(table.schema.metadata, str(folder))
+    found = differences(there, manifest, layers=not there.finished)
+    if found:
+        state = "holds a run" if there.finished else "holds an unfinished run"
+        raise UsageError(
+            f"{folder} {state} made with something else: {join_words(found, 'and')} differ; choose another folder, or replace it "
+            "with --overwrite"
+        )
+    return there
+
+
+def _clear(folder: Path, overwrite: bool) -> None:
+    """Make room for a new run, but never delete what is not a run."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file; choose a folder for the run")
+    others = [path.name for path in folder.iterdir() if path.name != LOCK]
+    if _table.ACTIVATIONS in others:  # a run, or the remains of one that was killed before its first commit
+        if overwrite or _table.open_table(folder) is None:
+            for name in (_table.ACTIVATIONS, _table.QUARANTINE, *(["banks"] if overwrite else [])):
+                shutil.rmtree(folder / name, ignore_errors=True)
+        return
+    if others:
+        raise UsageError(f"{folder} is not a run and not empty (it holds {sorted(others)[0]}); choose another folder")
+
+
+def _first_pass(
+    folder: Path, manifest: Manifest, model: Model, source: ImageSource, options: Options, progress: Reporter
+) -> None:
+    """Embed what is not embedded yet, commit by commit, and mark the run finished."""
+    done, rows = _position(folder, manifest.batch_size)
+    slices = [
+        range(start, min(start + manifest.batch_size, len(source)))
+        for start in range(done, len(source), manifest.batch_size)
+    ]
+    with progress.task("embedding", len(source), "images") as task:
+        task.advance(min(done, len(source)))
+        if done:
+            progress.note(f"going on from image {done:,} of {len(source):,}")
+        with (
+            Forward(model, manifest, manifest.layers) as forward,
+            _loader(source, model, options, slices) as loader,
+            _committing(folder, options.commit_every, rows) as pending,
+        ):
+            for batch in loader:
+                pending.add(batch, forward(batch))
+                task.advance(batch.count)
+    if _position(folder, manifest.batch_size)[1] == 0:
+        first = _table.quarantined(folder).slice(0, 1).to_pylist()[0]
+        raise MonosemeError(
+            f"none of the {len(source):,} images of {source.spec} can be used (the first, {first['uri']}: {first['reason']}); "
+            "give images that can be decoded"
+        )
+    _table.set_manifest(folder, replace(manifest, finished=True))
+    _table.tidy(folder)
+
+
+def _fill_in(
+    folder: Path, manifest: Manifest, model: Model, source: ImageSource, options: Options, progress: Reporter
+) -> None:
+    """Embed columns that were added to a finished run, a fragment of the table at a time, each with a commit of its own."""
+    run = open_run(folder)
+    table = run._lance
+    columns = tuple(column for column in manifest.layers if _table.unfilled(table, [column]))
+    if not columns:
+        return
+    total, pending = len(run), _table.unfilled(table, columns)
+    with (
+        progress.task("embedding", total, "images") as task,
+        Forward(model, replace(manifest, predictions=False), columns) as forward,
+    ):
+        left = sum(table.get_fragment(number).count_rows() for number in pending)
+        task.advance(total - left)
+        for number in pending:
+            rows = table.get_fragment(number).to_table(columns=["image_id", "entry", "uri", "digest"]).to_pylist()
+            groups: dict[int, list[int]] = {}
+            for row in rows:
+                groups.setdefault(row["entry"] // manifest.batch_size, []).append(row["entry"])
+            known = {row["entry"]: row for row in rows}
+            parts = []
+            with _loader(source, model, options, list(groups.values()), thumbnails=False) as loader:
+                for batch in loader:
+                    _same_images(batch, known)
+                    parts.append(forward(batch).layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
+                    task.advance(batch.count)
+            import pyarrow as pa
+
+            _table.fill(folder, number, pa.concat_tables(parts))
+    _table.tidy(folder)
+
+
+def _same_images(batch: Batch, known: dict[int, dict[str, Any]]) -> None:
+    for bad in batch.bad:
+        raise MonosemeError(
+            f"image {bad['uri']} can no longer be used ({bad['reason']}), so the layer cannot be added; restore it"
+        )
+    for fact in batch.facts:
+        if fact["digest"] != known[fact["entry"]]["digest"]:
+            raise MonosemeError(f"image {fact['uri']} has changed since the run was made; embed into a new run")
+
+
+def _loader(
+    source: ImageSource, model: Model, options: Options, slices: Sequence[Sequence[int]], thumbnails: bool = True
+) -> Loader:
+    here = source.in_process or not getattr(model.preprocess, "picklable", True)
+    workers = 0 if here else default_workers() if options.workers is None else options.workers
+    return Loader(
+        Work(source, model.preprocess, options.thumbnails if thumbnails else None), slices, min(workers, len(slices))
+    )
+
+
+def _position(folder: Path, batch_size: int) -> tuple[int, int]:
+    """(first entry that is not committed, rounded up to a whole batch; number of rows): what lies between was set aside."""
+    table = _table.open_table(folder)
+    assert table is not None
+    rows = table.count_rows()
+    if rows == 0:
+        return 0, 0
+    last = int(table.take([rows - 1], columns=["entry"])["entry"][0].as_py())
+    return (last // batch_size + 1) * batch_size, rows
+
+
+class _Pending:
+    """Rows that wait for the next commit."""
+
+    def __init__(self, folder: Path, every: int, rows: int) -> None:
+        self._folder, self._every, self._next = folder, every, rows
+        self._tables: list[Any] = []
+        self._bad: list[dict[str, Any]] = []
+        self._count = 0
+
+    def add(self, batch: Batch, result: Any) -> None:
+        self._bad += batch.bad
+        self._count += batch.count
+        if batch.facts:
+            self._tables.append(result.rows(self._next, batch.facts))
+            self._next += len(batch.facts)
+        if self._count >= self._every:
+            self.commit()
+
+    def commit(self) -> None:
+        import pyarrow as pa
+
+        # What is set aside goes first: were it last, a kill between the two would leave a gap that nothing explains.
+        _table.quarantine(self._folder, self._bad)
+        if self._tables:
+            _table.append(self._folder, pa.concat_tables(self._tables))
+        self._tables, self._bad, self._count = [], [], 0
+
+
+@contextmanager
+def _committing(folder: Path, every: int, rows: int) -> Iterator[_Pending]:
+    """Commit what is whole also when the block ends by Ctrl-C or by an error in a later batch."""
+    pending = _Pending(folder, every, rows)
+    try:
+        yield pending
+    except (KeyboardInterrupt, MonosemeError):
+        pending.commit()
+        raise
+    pending.commit()
+
+
+LOCK = ".lock"
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """No two processes write one run."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; choose a folder for the run")
+    made = not folder.exists()
+    try:
+        with Lock(folder / LOCK, f"another process is writing {folder}; wait until it is done"):
+            yield
+    finally:
+        if made and folder.is_dir() and not any(path.name != LOCK for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)

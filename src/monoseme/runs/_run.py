@@ -1,0 +1,218 @@
+"""An embedded data set on disk: images, thumbnails, predictions and the activations of one or more layers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image
+
+from ..base import MonosemeError, UsageError, did_you_mean, join_words
+from . import _table
+from ._activations import RunActivations
+from ._manifest import LayerColumn, Manifest
+
+
+class Run:
+    """A run: a folder that stands alone. Open it with `open_run`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        table = _table.open_table(self.path)
+        if table is None:
+            raise UsageError(
+                f"{self.path} is not a run: it holds no {_table.ACTIVATIONS}; make one with monoseme embed"
+            )
+        self._lance = table
+        self.manifest = Manifest.decode(table.schema.metadata, str(self.path))
+        names = set(table.schema.names)
+        missing = [f.name for f in _table.FACTS if f.name not in names]
+        if missing:
+            raise MonosemeError(f"the table of {self.path} lacks the column {missing[0]}; embed again with --overwrite")
+
+    def __len__(self) -> int:
+        return int(self._lance.count_rows())
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers whose activations are whole."""
+        return tuple(dict.fromkeys(column.layer for column in self.columns() if not self._pending(column)))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every image is embedded (or set aside) for every layer that was asked for."""
+        return self.manifest.finished and not any(self._pending(column) for column in self.columns())
+
+    def columns(self) -> tuple[LayerColumn, ...]:
+        """Every layer and pooling in the table, whole or not."""
+        return self.manifest.layers
+
+    def activations(self, layer: str | None = None, pooling: str | None = None) -> RunActivations:
+        """The lazy (N, C) activations of a layer.
+
+        Parameters
+        ----------
+        layer : str, optional
+            Needed only where the run holds several.
+        pooling : str, optional
+            "mean", "max" or "cls"; needed only where the layer has several.
+
+        Raises
+        ------
+        UsageError
+            There is no such layer, or there are several to choose from.
+        MonosemeError
+            The run, or the layer, is not finished.
+        """
+        column = self._choose(layer, pooling)
+        if not self.manifest.finished:
+            raise MonosemeError(
+                f"{self.path} is not finished: {len(self):,} of {self.manifest.images['count']:,} images are embedded; "
+                "run the same embed command again to go on"
+            )
+        if self._pending(column):
+            raise MonosemeError(
+                f"layer {column.layer} of {self.path} is not finished; run its embed command again to go on"
+            )
+        provenance = {
+            "model": self.manifest.model.get("spec"),
+            "weights_digest": self.manifest.model.get("weights_digest"),
+            "listing_digest": self.manifest.images["digest"],
+        }
+        return RunActivations(self._lance, column, self.manifest.dtype, provenance)
+
+    def images(self, image_ids: npt.ArrayLike | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Facts of images: image_id, uri, digest, label, photograph, width, height, predictions (thumbnails when named).
+
+        Parameters
+        ----------
+        image_ids : (n,) int, optional
+            Which images, in this order; all by default.
+        columns : sequence of str, optional
+            Which facts.
+        """
+        names = list(columns) if columns is not None else [f.name for f in _table.FACTS if f.name != "thumbnail"]
+        if image_ids is None:
+            return self._lance.to_table(columns=names)
+        ids = np.asarray(image_ids, dtype=np.int64).reshape(-1)
+        if len(ids) and not (ids.min() >= 0 and ids.max() < len(self)):
+            raise UsageError(
+                f"there is no image {ids[(ids < 0) | (ids >= len(self))][0]}; the run holds {len(self):,}, numbered from 0"
+            )
+        unique, where = np.unique(ids, return_inverse=True)
+        found = self._lance.take(unique, columns=names)
+        return found.take(pa.array(where))
+
+    def thumbnails(self, image_ids: npt.ArrayLike) -> list[Image.Image]:
+        """Small pictures of images, in order.
+
+        Raises
+        ------
+        MonosemeError
+            The run was made with ``thumbnails=False``.
+        """
+        if self.manifest.thumbnails is None:
+            raise MonosemeError(f"{self.path} holds no thumbnails (it was made with --no-thumbnails)")
+        encoded = self.images(image_ids, ["thumbnail"])["thumbnail"].to_pylist()
+        pictures = []
+        for content in encoded:
+            picture = Image.open(io.BytesIO(content), formats=["JPEG"])
+            if max(picture.size) > 4096:  # never written by embed; a run from elsewhere is not trusted
+                raise MonosemeError(
+                    f"a thumbnail of {self.path} is {picture.width} x {picture.height} pixels large; the run is not sound"
+                )
+            pictures.append(picture.convert("RGB"))
+        return pictures
+
+    def quarantined(self) -> pa.Table:
+        """Images that could not be used: entry, uri, reason."""
+        return _table.quarantined(self.path)
+
+    def refresh(self) -> None:
+        """See what another process has committed since."""
+        self._open()
+
+    def info(self) -> dict[str, Any]:
+        """What is in the run, as plain JSON values."""
+        manifest = self.manifest
+        return {
+            "path": str(self.path),
+            "finished": self.finished,
+            "images": len(self),
+            "listed": manifest.images["count"],
+            "set_aside": len(self.quarantined()),
+            "source": manifest.images["source"],
+            "model": manifest.model.get("spec"),
+            "weights_digest": manifest.model.get("weights_digest"),
+            "dtype": manifest.dtype,
+            "thumbnails": manifest.thumbnails is not None,
+            "predictions": manifest.predictions,
+            "labels": self._label_count(),
+            "layers": [
+                {
+                    "layer": column.layer,
+                    "pooling": column.pooling,
+                    "neurons": column.channels,
+                    "layout": column.layout,
+                    "whole": manifest.finished and not self._pending(column),
+                }
+                for column in self.columns()
+            ],
+        }
+
+    def __repr__(self) -> str:
+        state = "" if self.finished else ", not finished"
+        return f"<run {self.path}: {len(self):,} images, layers {', '.join(c.layer for c in self.columns())}{state}>"
+
+    def _choose(self, layer: str | None, pooling: str | None) -> LayerColumn:
+        known = self.columns()
+        names = list(dict.fromkeys(column.layer for column in known))
+        if layer is not None and layer not in names:
+            raise UsageError(
+                f"{self.path} holds no layer {layer!r}; it has {join_words(names, 'and')}{did_you_mean(layer, names)}"
+            )
+        fitting = [c for c in known if layer in (None, c.layer) and pooling in (None, c.pooling)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if not fitting:
+            have = [c.pooling for c in known if layer in (None, c.layer)]
+            raise UsageError(
+                f"{self.path} holds no {pooling} pooling of {layer or 'its layers'}, only {join_words(have, 'and')}"
+            )
+        if len({c.layer for c in fitting}) > 1:
+            raise UsageError(f"{self.path} holds several layers; name one of {join_words(names)}")
+        mean = [c for c in fitting if c.pooling == "mean"]
+        return mean[0] if mean else fitting[0]
+
+    def _pending(self, column: LayerColumn) -> bool:
+        return column.column not in self._lance.schema.names or bool(_table.unfilled(self._lance, [column]))
+
+    def _label_count(self) -> int:
+        labels = self._lance.to_table(columns=["label"])["label"]
+        return len(labels.drop_null().unique())
+
+
+def open_run(path: str | PathLike[str]) -> Run:
+    """Open a run for reading.
+
+    Raises
+    ------
+    UsageError
+        There is no run at that path.
+    MonosemeError
+        The run is damaged or of a newer format.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        siblings = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+        raise UsageError(f"there is no folder {folder}{did_you_mean(folder.name, siblings)}")
+    return Run(folder)

@@ -1,0 +1,173 @@
+"""The table of a run in Lance: every change is one atomic commit, so a kill at any moment leaves whole commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..base import MonosemeError, refusal
+from ._manifest import LayerColumn, Manifest
+
+if TYPE_CHECKING:
+    import lance
+
+ACTIVATIONS, QUARANTINE = "activations.lance", "quarantine.lance"
+
+PREDICTION = pa.struct([pa.field("class", pa.int32()), pa.field("probability", pa.float32())])
+FACTS = [
+    pa.field("image_id", pa.int64(), nullable=False),
+    pa.field("entry", pa.int64(), nullable=False),
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("digest", pa.string(), nullable=False),
+    pa.field("label", pa.string()),
+    pa.field("photograph", pa.string(), nullable=False),
+    pa.field("width", pa.int32(), nullable=False),
+    pa.field("height", pa.int32(), nullable=False),
+    pa.field("thumbnail", pa.binary()),
+    pa.field("predictions", pa.list_(PREDICTION)),
+]
+BAD = pa.schema(
+    [
+        pa.field("entry", pa.int64(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+
+
+def layer_field(column: LayerColumn, dtype: str) -> pa.Field:
+    """The Arrow field of a layer: a fixed-size list of its channels."""
+    return pa.field(column.column, pa.list_(pa.float32() if dtype == "float32" else pa.float16(), column.channels))
+
+
+def schema_of(manifest: Manifest) -> pa.Schema:
+    """The table's schema with the manifest in its metadata."""
+    return pa.schema(
+        [*FACTS, *(layer_field(column, manifest.dtype) for column in manifest.layers)], metadata=manifest.encode()
+    )
+
+
+def create(folder: Path, manifest: Manifest) -> None:
+    """An empty table; its first commit holds the schema and the manifest."""
+    import lance
+
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lance.write_dataset(schema_of(manifest).empty_table(), folder / ACTIVATIONS, mode="create")
+
+
+def open_table(folder: Path) -> lance.LanceDataset | None:
+    """The table of a run, or None where no commit was ever finished.
+
+    Raises
+    ------
+    MonosemeError
+        There is a table that cannot be opened.
+    """
+    import lance
+
+    path = folder / ACTIVATIONS
+    if not (path / "_versions").is_dir() or not any((path / "_versions").glob("*.manifest")):
+        return None
+    try:
+        return lance.dataset(path)
+    except (OSError, ValueError) as error:
+        raise MonosemeError(
+            f"the table of {folder} is damaged ({_first_line(error)}); embed again with --overwrite"
+        ) from error
+
+
+def append(folder: Path, table: pa.Table) -> None:
+    """Add rows in one commit."""
+    import lance
+
+    with storing(folder):
+        lance.write_dataset(table, folder / ACTIVATIONS, mode="append")
+
+
+def set_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest in one commit."""
+    import lance
+
+    with storing(folder):
+        lance.dataset(folder / ACTIVATIONS).update_schema_metadata(manifest.encode())
+
+
+def add_columns(folder: Path, columns: Sequence[LayerColumn], dtype: str) -> None:
+    """Add empty layer columns in one commit; `fill` fills them fragment by fragment."""
+    import lance
+
+    with storing(folder):
+        table = lance.dataset(folder / ACTIVATIONS)
+        table.add_columns([layer_field(column, dtype) for column in columns])
+
+
+def unfilled(table: lance.LanceDataset, columns: Sequence[LayerColumn]) -> list[int]:
+    """Numbers of the fragments in which one of the columns is not filled yet."""
+    missing = " OR ".join(f"`{column.column}` IS NULL" for column in columns)
+    return [fragment.fragment_id for fragment in table.get_fragments() if fragment.count_rows(filter=missing)]
+
+
+def fill(folder: Path, fragment_id: int, values: pa.Table) -> None:
+    """Set columns of one fragment, rows matched by image_id, in one commit."""
+    import lance
+
+    with storing(folder):
+        table = lance.dataset(folder / ACTIVATIONS)
+        fragment, fields = table.get_fragment(fragment_id).update_columns(values, "image_id", "image_id")
+        operation = lance.LanceOperation.Update(updated_fragments=[fragment], fields_modified=fields)
+        lance.LanceDataset.commit(table, operation, read_version=table.version)
+
+
+def quarantine(folder: Path, bad: Sequence[dict[str, Any]]) -> None:
+    """Note images that cannot be used; one that is noted already is not noted twice."""
+    import lance
+
+    known = {row["entry"] for row in quarantined(folder).to_pylist()}
+    new = [row for row in bad if row["entry"] not in known]
+    if new:
+        with storing(folder):
+            lance.write_dataset(pa.Table.from_pylist(new, schema=BAD), folder / QUARANTINE, mode="append")
+
+
+def quarantined(folder: Path) -> pa.Table:
+    """The images set aside: entry, uri, reason."""
+    import lance
+
+    path = folder / QUARANTINE
+    if not path.is_dir():
+        return BAD.empty_table()
+    try:
+        return lance.dataset(path).to_table()
+    except (OSError, ValueError):
+        return BAD.empty_table()  # killed before its first commit
+
+
+def tidy(folder: Path) -> None:
+    """Forget the table's older versions; their rows are all in the newest."""
+    from datetime import timedelta
+
+    import lance
+
+    with storing(folder):
+        lance.dataset(folder / ACTIVATIONS).cleanup_old_versions(older_than=timedelta(0))
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Lance's and the system's refusals to write as sentences."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        sentence = refusal(getattr(error, "errno", None), str(error))
+        if sentence is None:
+            raise
+        raise MonosemeError(f"cannot write {folder}: {sentence}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
