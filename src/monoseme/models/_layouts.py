@@ -16,6 +16,9 @@ from torch.nn.modules.conv import _ConvNd
 
 Grid = tuple[int, int]
 
+# A class token and seven registers; a sequence that is further from a grid than that holds something else than patches.
+_MOST_PREFIX_TOKENS = 8
+
 # What implementations call the parameters of the tokens that they put in front of the patches.
 _CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")
 _MORE_TOKENS = ("dist_token", "distillation_token")
@@ -87,7 +90,7 @@ def token_prefix(tokens: int, facts: TokenFacts, grids: Sequence[Grid], input_si
     >>> token_prefix(196, TokenFacts(prefix=1), [(14, 14)], (224, 224))
     (0, (14, 14))
     """
-    for prefix in (facts.prefix, 0) if facts.prefix is not None else range(9):
+    for prefix in (facts.prefix, 0) if facts.prefix is not None else range(_MOST_PREFIX_TOKENS + 1):
         for grid in reversed(grids):
             if math.prod(grid) > 1 and tokens - math.prod(grid) == prefix:
                 return prefix, grid
@@ -99,13 +102,16 @@ def token_prefix(tokens: int, facts: TokenFacts, grids: Sequence[Grid], input_si
                 return prefix, grid
         return (facts.prefix if facts.prefix < tokens else 0), None
     grid = _largest_grid(tokens, input_size)
-    return tokens - math.prod(grid), grid
+    prefix = tokens - math.prod(grid)
+    return (prefix, grid) if prefix <= _MOST_PREFIX_TOKENS else (0, None)
 
 
 def tokens_are_last(shape: Sequence[int], facts: TokenFacts, grids: Sequence[Grid]) -> bool:
     """Whether (a, b) without the batch holds channels x tokens, as inside an MLP-Mixer's token mixing."""
-    counts = {math.prod(grid) + prefix for grid in grids for prefix in (0, facts.prefix or 0) if math.prod(grid) > 1}
-    return shape[1] in counts and shape[0] not in counts
+    cells = {math.prod(grid) for grid in grids} - {1}
+    rows_are_tokens = any(0 <= shape[0] - count <= _MOST_PREFIX_TOKENS for count in cells)
+    columns_are_tokens = any(shape[1] - count in (0, facts.prefix) for count in cells)
+    return columns_are_tokens and not rows_are_tokens
 
 
 def _misfit(grid: Grid, input_size: Grid) -> float:

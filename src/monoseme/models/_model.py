@@ -15,6 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from monoseme.base import MonosemeError, UsageError, did_you_mean
 
+from ._errors import first_line
 from ._layers import LayerInfo, Probe, check_layout, default_layer, is_glob, matching, probe
 from ._outputs import floating_dtype
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
@@ -177,7 +178,7 @@ class Model:
         except Exception as error:  # whatever a foreign module raises on pictures of this size
             size = "x".join(map(str, self.input_size))
             raise MonosemeError(
-                f"{self.spec} does not take images of {size}: {_first_line(error)}; state the size that it takes"
+                f"{self.spec} does not take images of {size}: {first_line(error)}; give the image size that it takes"
             ) from error
         if self._classes is not None and found.outputs is not None and len(self._classes) != found.outputs:
             raise UsageError(
@@ -241,7 +242,9 @@ def wrap(
     if not isinstance(module, nn.Module):
         raise UsageError(f"a model is a torch.nn.Module, not a {type(module).__name__}")
     if any(isinstance(tensor, UninitializedParameter) or tensor.is_meta for tensor in module.parameters()):
-        raise UsageError(f"{type(module).__name__} has weights without values; load them, and run lazy modules once, first")
+        raise UsageError(
+            f"{type(module).__name__} has weights without values; load them, and run lazy modules once, first"
+        )
     if not isinstance(preprocess, Preprocess | CallablePreprocess):
         if not callable(preprocess):
             raise UsageError(
@@ -274,7 +277,7 @@ def pick_device(wanted: str, module: nn.Module) -> torch.device:
         device = torch.device(wanted)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises the latter when built without CUDA
-        raise UsageError(f"the device {wanted} cannot be used here ({_first_line(error)}); cpu always can") from error
+        raise UsageError(f"the device {wanted} cannot be used here ({first_line(error)}); cpu always can") from error
     return device
 
 
@@ -301,10 +304,6 @@ def _lay_out_convolutions(module: nn.Module, memory_format: torch.memory_format)
     for inner in module.modules():
         if isinstance(inner, nn.Conv2d | nn.ConvTranspose2d):
             inner.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _version(package: str) -> str | None:

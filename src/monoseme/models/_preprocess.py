@@ -205,6 +205,9 @@ class CallablePreprocess:
     def __init__(self, function: Callable[[Image.Image], Any]) -> None:
         self.function = function
 
+    def __repr__(self) -> str:
+        return f"CallablePreprocess({self.describe()['repr']})"
+
     def pixels(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """What the function makes of the picture, (C, H, W).
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from monoseme.base import MissingExtraError, MonosemeError, UsageError, join_words
 
+from .._errors import first_line
 from .._preprocess import AnyPreprocess, Preprocess
 
 # Under which key training scripts put the state dict, and what wrappers put before its names.
@@ -111,11 +112,6 @@ def seeded() -> Iterator[None]:
         yield
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without its full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
 def unfetched(request: Request, error: BaseException) -> MonosemeError:
     """The error for weights that could not be downloaded."""
     return MonosemeError(
@@ -189,11 +185,12 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         raise MonosemeError(f"the weights in {path} do not fit: {lines[-1].strip().rstrip('.')}") from error
     # batch norm did without this counter in early versions of torch
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    wrong = [f"{_some(names)} {what}" for names, what in ((missing, "missing"), (unexpected, "unexpected")) if names]
+    wrong = [f"{some(names)} {what}" for names, what in ((missing, "missing"), (unexpected, "unexpected")) if names]
     if wrong:
         raise MonosemeError(f"the weights in {path} do not fit {type(module).__name__}: {join_words(wrong, 'and')}")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few of many names."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

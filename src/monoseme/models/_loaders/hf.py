@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,24 @@ from torch import nn
 
 from monoseme.base import MonosemeError, UsageError
 
+from .._errors import first_line
 from .._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
-from .common import Loaded, Request, broken, fill, import_extra, read_state, seeded, sized, unfetched, weights_file
+from .common import (
+    Loaded,
+    Request,
+    broken,
+    fill,
+    import_extra,
+    read_state,
+    seeded,
+    sized,
+    some,
+    weights_file,
+)
 
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # numbers of PIL.Image.Resampling
-# Larger than any crop after resizing would need, neither side a multiple of the other, and odd margins.
-_TRIAL_SIZE = (613, 431)
+# A shape whose crop from 256 to 224 pixels has an odd margin, which tells apart how half pixels are rounded.
+_TRIAL_SIZE = (619, 431)
 
 
 class ProcessorCall:
@@ -34,28 +48,60 @@ class ProcessorCall:
 def load(request: Request) -> Loaded:
     """A classifier where the checkpoint is one, else the bare encoder; of image-text models, the image side."""
     transformers = import_extra("transformers", request, "hf")
-    try:
-        config = transformers.AutoConfig.from_pretrained(request.name, trust_remote_code=False)
-        processor = _processor(transformers, request.name)
-    except ImportError as error:
-        raise broken("transformers", error) from error
-    except Exception as error:
-        raise _refused(request, error) from error
     path = weights_file(request)
-    auto, config = _architecture(transformers, config)
-    try:
-        if path is None and not request.random:
-            module: nn.Module = auto.from_pretrained(request.name, config=config, trust_remote_code=False)
-        else:
-            with seeded():
-                module = auto.from_config(config, trust_remote_code=False)
-    except Exception as error:
-        raise _refused(request, error) from error
+    with _quiet(transformers):
+        try:
+            config = transformers.AutoConfig.from_pretrained(request.name, trust_remote_code=False)
+            processor = _processor(transformers, request.name)
+            auto, config = _architecture(transformers, config)
+            if path is None and not request.random:
+                module = _pretrained(auto, config, request)
+            else:
+                with seeded():
+                    module = auto.from_config(config, trust_remote_code=False)
+        except MonosemeError:
+            raise
+        except Exception as error:  # the hub's clients raise many kinds
+            raise _refused(request, error) from error
     if path is not None:
         fill(module, read_state(path), path)
-    labels = getattr(config, "id2label", None) or {}
-    classes = tuple(str(labels[number]) for number in sorted(labels)) if hasattr(module, "classifier") else None
+    classes = _classes(config) if auto is transformers.AutoModelForImageClassification else None
     return Loaded(module.float(), sized(_preprocess(processor), request), classes, ("transformers",))
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """No progress bars and no report of weights left over: what matters of it becomes an error here."""
+    logging = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _pretrained(auto: Any, config: Any, request: Request) -> nn.Module:
+    """The checkpoint's model. What it lacks would be left random without a word, which only a pooler's absence may be."""
+    module: nn.Module
+    module, info = auto.from_pretrained(request.name, config=config, trust_remote_code=False, output_loading_info=True)
+    missing = sorted(str(name) for name in info["missing_keys"] if "pooler" not in str(name))
+    if missing:
+        raise MonosemeError(
+            f"the checkpoint of {request.spec} lacks weights of {type(module).__name__} ({some(missing)}); "
+            "build the model yourself and give it to monoseme.wrap"
+        )
+    return module
+
+
+def _classes(config: Any) -> tuple[str, ...] | None:
+    labels = config.id2label or {}
+    names = tuple(str(labels[number]) for number in sorted(labels))
+    generic = all(name == f"LABEL_{number}" for number, name in enumerate(names))
+    return None if generic else names
 
 
 def _processor(transformers: Any, name: str) -> Any:
@@ -74,14 +120,17 @@ def _architecture(transformers: Any, config: Any) -> tuple[Any, Any]:
 
 def _refused(request: Request, error: Exception) -> MonosemeError:
     text = str(error)
-    if "torchvision" in text:
+    if isinstance(error, ImportError | RuntimeError) and "torchvision" in text:
         return broken("torchvision", error)
     if "trust_remote_code" in text:
         return UsageError(
             f"{request.spec} comes with code of its own, which is not run; build the model yourself and give it to "
             "monoseme.wrap"
         )
-    return unfetched(request, error)
+    return MonosemeError(
+        f"{request.spec} cannot be loaded ({first_line(error)}); connect to the network, or give a folder that holds the "
+        "model's config.json, preprocessor_config.json and weights: hf:FOLDER"
+    )
 
 
 def _preprocess(processor: Any) -> AnyPreprocess:

@@ -14,9 +14,10 @@ from torch import nn
 
 from monoseme.base import MonosemeError, UsageError, did_you_mean
 
+from .._errors import first_line
 from .._model import Model
 from .._preprocess import CallablePreprocess, Preprocess
-from .common import Loaded, Request, fill, first_line, read_state, sized, weights_file
+from .common import Loaded, Request, fill, read_state, sized, weights_file
 
 
 def load(request: Request) -> Loaded:
