@@ -160,7 +160,10 @@ def test_a_file_that_is_cut_off_is_refused(encode, noise, kind, part):
         (b"hello", "not an image (unknown format)"),
         (b"<html><body>404 Not Found</body></html>", "not an image (unknown format)"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image (unknown format)"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0" + b"\0" * 90, "HEIC or HEIF"),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0" + b"\0" * 90,
+            "HEIC, which this build of Pillow cannot read; convert it to JPEG",
+        ),
         (png_that_declares(40_000, 40_000), "too large: 40,000 x 40,000 pixels (limit 178 million)"),
         (
             png_that_declares(2**31 - 1, 2**31 - 1),

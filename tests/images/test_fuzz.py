@@ -21,23 +21,20 @@ def small_files(encode) -> dict[str, bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
-    return {
+    Image.init()
+    files = {
         "jpeg": encode(image, "JPEG", exif=exif.tobytes()),
         "progressive": encode(image, "JPEG", progressive=True),
         "cmyk": encode(image.convert("CMYK"), "JPEG"),
-        "png": encode(image, "PNG", exif=exif.tobytes()),
         "palette": encode(image.quantize(8), "PNG"),
         "deep": encode(Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000), "PNG"),
         "gif": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
         "apng": encode(frames[0], "PNG", save_all=True, append_images=frames[1:]),
-        "webp": encode(image, "WEBP", exif=exif.tobytes()),
-        "tiff": encode(image, "TIFF", exif=exif.tobytes()),
-        "bmp": encode(image, "BMP"),
-        "ppm": encode(image, "PPM"),
-        "avif": encode(image, "AVIF"),
-        "jp2": encode(image, "JPEG2000"),
-        "qoi": encode(image, "QOI"),
     }
+    for kind in ("PNG", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "QOI"):
+        if kind in Image.SAVE:
+            files[kind] = encode(image, kind, **({"exif": exif.tobytes()} if kind in ("PNG", "WEBP", "TIFF") else {}))
+    return files
 
 
 def survives(data: bytes) -> None:

@@ -154,8 +154,9 @@ def _verdict(data: bytes, failure: tuple[str, Exception] | None) -> str:
         return TRUNCATED  # Pillow only says that there is no decoder
     if failure is not None:
         return _reason(failure[1], failure[0])
-    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):
-        return "HEIC or HEIF, which Pillow cannot read without a plugin; convert it to JPEG"
+    kind = {b"avi": "AVIF", b"hei": "HEIC", b"hev": "HEIC", b"mif": "HEIF", b"msf": "HEIF"}.get(data[8:11])
+    if data[4:8] == b"ftyp" and kind:
+        return f"{kind}, which this build of Pillow cannot read; convert it to JPEG"
     return "not an image (unknown format)"
 
 

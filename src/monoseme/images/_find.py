@@ -31,7 +31,7 @@ class Found:
     """Names of files at the top that tell what a folder is."""
 
     @classmethod
-    def sorted(cls, root: Path, files: Iterable[tuple[str, int | None]]) -> Found:
+    def of(cls, root: Path, files: Iterable[tuple[str, int | None]]) -> Found:
         found = cls(root)
         for name, size in files:
             if is_junk(name):
@@ -48,7 +48,7 @@ class Found:
 
     def nothing(self, spec: str) -> MonosemeError:
         """Why there are no images, and what was found instead."""
-        if self.marks & {"dataset_info.json", "dataset_dict.json", "state.json"}:
+        if self.marks & {"dataset_info.json", "dataset_dict.json"}:
             return UsageError(f"{shown(spec)} looks like a saved Hugging Face data set; write hf:{shown(spec)}")
         listed = ", ".join(f"{suffix} {count:,}" for suffix, count in self.others.most_common(4))
         total = self.others.total()
@@ -72,7 +72,7 @@ def in_folder(root: Path) -> Found:
         A folder in it may not be read.
     """
     try:
-        return Found.sorted(root, walk(root))
+        return Found.of(root, walk(root))
     except OSError as error:
         place = shown(error.filename if error.filename is not None else root)
         raise MonosemeError(f"cannot list {place}: {(error.strerror or str(error)).lower()}") from error
@@ -104,7 +104,7 @@ def by_pattern(pattern: str) -> Found:
             "a command line"
         )
     names = sorted({path.relative_to(root).as_posix() for path in files})
-    return Found.sorted(root, ((name, file_size(root / name)) for name in names))
+    return Found.of(root, ((name, file_size(root / name)) for name in names))
 
 
 def _matches(root: Path, pattern: str) -> Iterator[Path]:
