@@ -98,6 +98,15 @@ def test_what_may_not_be_read_says_so(tmp_path, fill, png):
         (root / "closed").chmod(0o755)
 
 
+def test_a_path_that_cannot_be_looked_up_says_so(tmp_path, monkeypatch):
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    with pytest.raises(MonosemeError, match=r"^cannot look up .*: permission denied; ask for access"):
+        open_images("/closed/photos")
+
+
 def test_permission_denied_is_a_reason(tmp_path, fill, png, monkeypatch):
     source = open_images(fill(tmp_path, {"a.png": png()}))
 

@@ -112,6 +112,11 @@ def test_string_labels_binary_columns_and_formats(png, labels):
     assert source.load(0).digest == digest_bytes(png(1))
 
 
+def test_a_class_of_a_users_own_module_called_datasets_is_no_hugging_face_data_set(png):
+    mine = type("Mine", (list,), {"__module__": "datasets"})([png(1)])
+    assert open_images(mine).in_process
+
+
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'monoseme\[datasets\]'"):

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,11 +72,8 @@ def in_folder(root: Path) -> Found:
     MonosemeError
         A folder in it may not be read.
     """
-    try:
+    with _listing(root):
         return Found.of(root, walk(root))
-    except OSError as error:
-        place = shown(error.filename if error.filename is not None else root)
-        raise MonosemeError(f"cannot list {place}: {(error.strerror or str(error)).lower()}") from error
 
 
 def by_pattern(pattern: str) -> Found:
@@ -97,7 +95,8 @@ def by_pattern(pattern: str) -> Found:
     matched = list(dict.fromkeys(itertools.chain.from_iterable(_matches(root, one) for one in expanded_braces(rest))))
     files = [path for path in matched if not path.is_dir()]
     if not files:
-        files = [folder / name for folder in matched for name, _ in walk(folder)]
+        with _listing(root):
+            files = [folder / name for folder in matched for name, _ in walk(folder)]
     if not files:
         raise UsageError(
             f"nothing matches {shown(pattern)}, though there is a folder {shown(root)}; check the pattern, and quote it on "
@@ -105,6 +104,16 @@ def by_pattern(pattern: str) -> Found:
         )
     names = sorted({path.relative_to(root).as_posix() for path in files})
     return Found.of(root, ((name, file_size(root / name)) for name in names))
+
+
+@contextmanager
+def _listing(root: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to list a folder into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        place = shown(error.filename if error.filename is not None else root)
+        raise MonosemeError(f"cannot list {place}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _matches(root: Path, pattern: str) -> Iterator[Path]:
@@ -149,6 +158,23 @@ def _choices(inside: str) -> list[str]:
             return [""] * (MOST_EXPANSIONS + 1)
         return [f"{number:0{width}}" for number in range(first, last + 1)]
     return inside.split(",")
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder.
+
+    Raises
+    ------
+    MonosemeError
+        A folder above it may not be entered, so that nobody can tell.
+    """
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise MonosemeError(f"cannot look up {shown(path)}: permission denied; ask for access to its folder") from error
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def missing(path: Path) -> UsageError:

@@ -105,7 +105,8 @@ def open_hub(spec: str, max_pixels: int) -> HuggingFaceSource:
 
 def is_dataset(value: object) -> bool:
     """Whether an object is of the `datasets` package, told without importing it."""
-    return any(kind.__module__.partition(".")[0] == "datasets" for kind in type(value).__mro__)
+    modules = {f"datasets.{module}" for module in ("arrow_dataset", "dataset_dict", "iterable_dataset")}
+    return any(kind.__module__ in modules for kind in type(value).__mro__)  # a user's module may be called datasets too
 
 
 def open_dataset(dataset: Any, max_pixels: int) -> HuggingFaceSource:

@@ -12,7 +12,7 @@ from monoseme.base import Reporter, UsageError
 from . import _huggingface, _options, _samples
 from ._decode import MAX_PIXELS, BadImage
 from ._files import FileSource
-from ._find import WILDCARDS, Found, by_pattern, in_folder, missing
+from ._find import WILDCARDS, Found, by_pattern, exists, in_folder, missing
 from ._lists import LIST_SUFFIXES, open_list
 from ._names import kind_of, shown
 from ._objects import DatasetSource
@@ -114,7 +114,7 @@ def _from_text(spec: str, max_pixels: int, progress: Reporter | None) -> ImageSo
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", spec):
         raise UsageError(f"{shown(spec)} is not on this machine; download it and give its path")
     path = Path(spec).expanduser()
-    if not _exists(path):
+    if not exists(path):
         if WILDCARDS.search(spec):
             return _from_found(spec, by_pattern(spec), max_pixels, progress)
         raise missing(path)
@@ -169,7 +169,7 @@ def _from_paths(paths: list[str], max_pixels: int, progress: Reporter | None) ->
     files = [Path(path).expanduser().absolute() for path in paths]
     if folder := next((path for path in files if path.is_dir()), None):
         raise UsageError(f"{shown(folder)} is a folder, and a list of paths must name files; give the folder by itself")
-    if not any(map(_exists, files)):
+    if not any(map(exists, files)):
         raise missing(Path(paths[0]))
     root = Path(os.path.commonpath([path.parent for path in files]))
     names = [path.relative_to(root).as_posix() for path in files]
@@ -178,11 +178,3 @@ def _from_paths(paths: list[str], max_pixels: int, progress: Reporter | None) ->
         if all(kind_of(name) == kind for name in names):
             return _from_archives(kind, spec, root, names, max_pixels, progress)
     return FileSource(spec, root, names, max_pixels=max_pixels)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.stat()
-    except (OSError, ValueError):
-        return False
-    return True
