@@ -1,1 +1,74 @@
-"""monoseme."""
+"""monoseme splits the polysemantic neurons of a vision model into concept vectors.
+
+    import monoseme as ms
+    model = ms.load_model("bundled:efficientnet-lite0")
+    run = ms.embed(model, "photos/", out="runs/photos")
+    bank = ms.disentangle(run.activations())
+    bank.save("bank")
+
+Importing this is quick: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from .base import MonosemeError, UsageError
+
+if TYPE_CHECKING:
+    from .banks import Concept, ConceptBank, load_bank
+    from .base import Activations
+    from .images import open_images
+    from .models import Model, Preprocess, load_model, wrap
+    from .runs import Run, embed, open_run, verify_run
+    from .splitting import Published, Splitter, disentangle, recut, svd_directions
+    from .visualize import concept_grid, overview
+
+__all__ = [
+    "Activations",
+    "Concept",
+    "ConceptBank",
+    "Model",
+    "MonosemeError",
+    "Preprocess",
+    "Published",
+    "Run",
+    "Splitter",
+    "UsageError",
+    "concept_grid",
+    "disentangle",
+    "embed",
+    "load_bank",
+    "load_model",
+    "open_images",
+    "open_run",
+    "overview",
+    "recut",
+    "svd_directions",
+    "verify_run",
+    "wrap",
+]
+
+_ROOMS = {
+    "banks": ("Concept", "ConceptBank", "load_bank"),
+    "base": ("Activations",),
+    "images": ("open_images",),
+    "models": ("Model", "Preprocess", "load_model", "wrap"),
+    "runs": ("Run", "embed", "open_run", "verify_run"),
+    "splitting": ("Published", "Splitter", "disentangle", "recut", "svd_directions"),
+    "visualize": ("concept_grid", "overview"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'monoseme' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_ROOM_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

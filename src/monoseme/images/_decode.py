@@ -24,7 +24,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000
 TRUNCATED = "truncated: the file ends before its image does"
 
 
-class BadImage(Exception):  # noqa: N818 - a verdict on an image, not a fault of the program
+class BadImage(Exception):
     """An image that cannot be used; `str()` of it is the reason, in one line and without a path.
 
     >>> str(BadImage("empty file"))

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monoseme.base import MonosemeError, UsageError, did_you_mean
-
+from ..base import MonosemeError, UsageError, did_you_mean
 from ._files import file_size, walk
 from ._names import SUFFIXES_IN_WORDS, is_junk, kind_of, shown, suffix_of, uri_of
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from monoseme.base import MissingExtraError, MonosemeError, UsageError, did_you_mean, digest_text
-
+from ..base import MissingExtraError, MonosemeError, UsageError, did_you_mean, digest_text
 from ._columns import image_column, label_column, label_text
 from ._decode import MAX_PIXELS, BadImage
 from ._files import file_size, reading_file

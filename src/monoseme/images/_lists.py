@@ -6,8 +6,7 @@ import csv
 import posixpath
 from pathlib import Path
 
-from monoseme.base import MonosemeError, UsageError, did_you_mean
-
+from ..base import MonosemeError, UsageError, did_you_mean
 from ._columns import LABEL_COLUMNS
 from ._files import FileSource, file_size
 from ._names import shown, uri_of

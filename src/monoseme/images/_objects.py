@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from monoseme.base import UsageError, digest_bytes
-
+from ..base import UsageError, digest_bytes
 from ._columns import IMAGE_COLUMNS, LABEL_COLUMNS, label_text
 from ._decode import MAX_PIXELS, BadImage, decode, upright_rgb
 from ._source import Entry, ImageSource, Loaded, pixel_digest

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from monoseme.base import Reporter, UsageError
-
+from ..base import Reporter, UsageError
 from . import _huggingface, _options, _samples
 from ._decode import MAX_PIXELS, BadImage
 from ._files import FileSource

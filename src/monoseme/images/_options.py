@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from monoseme.base import UsageError, did_you_mean
-
+from ..base import UsageError, did_you_mean
 from ._names import shown
 
 PREFIX = "patches:"

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monoseme.base import MonosemeError, digest_text
-
+from ..base import MonosemeError, digest_text
 from ._columns import image_column, label_column, label_text
 from ._decode import MAX_PIXELS, BadImage
 from ._files import file_size

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from monoseme.base import Reporter, Silent, digest_bytes
-
+from ..base import Reporter, Silent, digest_bytes
 from ._decode import BadImage, pillow_judges
 from ._options import PatchOptions
 from ._source import Entry, ImageSource, Loaded, pixel_digest

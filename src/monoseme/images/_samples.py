@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from monoseme.base import MissingExtraError
-
+from ..base import MissingExtraError
 from ._files import FileSource
 from ._source import ImageSource
 

@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from monoseme.base import digest_bytes, digest_text
-
+from ..base import digest_bytes, digest_text
 from ._decode import MAX_PIXELS, decode, upright_size
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from monoseme.base import MonosemeError, Reporter, Silent, UsageError
-
+from ..base import MonosemeError, Reporter, Silent, UsageError
 from ._columns import LABEL_COLUMNS, label_text
 from ._decode import MAX_PIXELS, BadImage
 from ._files import MAX_BYTES, reading_file

@@ -10,8 +10,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from monoseme.base import MonosemeError, UsageError, did_you_mean, join_words
-
+from ..base import MonosemeError, UsageError, did_you_mean, join_words
 from ._layouts import Grid, TokenFacts, map_layout, token_facts, token_prefix, tokens_are_last
 from ._outputs import first_tensor, logits
 

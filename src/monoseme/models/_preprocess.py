@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from monoseme.base import MonosemeError, UsageError, did_you_mean, digest_text, join_words
+from ..base import MonosemeError, UsageError, did_you_mean, digest_text, join_words
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,7 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from monoseme.base import UsageError, did_you_mean, join_words
-
+from ..base import UsageError, did_you_mean, join_words
 from ._loaders.common import Loaded, Request
 from ._model import Model, input_size_of, pick_device
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from monoseme.base import MonosemeError, UsageError, did_you_mean, join_words
-
+from ..base import MonosemeError, UsageError, did_you_mean, join_words
 from ._layers import LayerInfo
 from ._model import Model
 from ._outputs import first_tensor, logits

@@ -166,12 +166,11 @@ class Loader:
         )
 
     def _close(self) -> None:
-        if self._pool is not None:
-            if self._workers:
-                self._pool.shutdown(wait=True, kill_workers=True)
-            else:
-                self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        if isinstance(self._pool, ProcessPoolExecutor):
+            self._pool.shutdown(wait=True, kill_workers=True)
+        elif self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
 
 
 def default_workers() -> int:

@@ -197,7 +197,7 @@ def _keys(
     position, place = np.nonzero(concept >= 0)
     members: list[list[str]] = [[] for _ in direction]
     for number, row in zip(concept[position, place].tolist(), rows[position, place].tolist(), strict=True):
-        members[number].append(digests[row] if digests is not None else str(row))
+        members[number].append(digests[row].decode() if digests is not None else str(row))
     return [
         digest_text(acts.name, starts.named(int(where)), *sorted(mine))[:16]
         for where, mine in zip(direction, members, strict=True)

@@ -24,10 +24,11 @@ def eligible_rows(images: Images, count: int) -> npt.NDArray[np.bool_] | None:
     """(N,) False for every image that repeats an earlier one exactly; None when all are different or nothing is known."""
     if images.digests is None:
         return None
-    if len(set(images.digests)) == count:
+    earliest = np.unique(images.digests, return_index=True)[1]
+    if len(earliest) == count:
         return None
     first: npt.NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
-    first[np.unique(images.digests, return_index=True)[1]] = True
+    first[earliest] = True
     return first
 
 

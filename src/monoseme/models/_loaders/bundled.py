@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monoseme.base import UsageError, did_you_mean, join_words
-
+from ...base import UsageError, did_you_mean, join_words
 from .._preprocess import Preprocess
 from .common import Loaded, Request, fill, import_extra, read_state, seeded, sized, weights_file
 from .efficientnet_lite import INPUT_SIZE, EfficientNetLite, renamed

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monoseme.base import MissingExtraError, MonosemeError, UsageError, join_words
-
+from ...base import MissingExtraError, MonosemeError, UsageError, join_words
 from .._errors import first_line
 from .._preprocess import AnyPreprocess, Preprocess
 

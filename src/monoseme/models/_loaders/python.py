@@ -12,8 +12,7 @@ from types import ModuleType
 
 from torch import nn
 
-from monoseme.base import MonosemeError, UsageError, did_you_mean
-
+from ...base import MonosemeError, UsageError, did_you_mean
 from .._errors import first_line
 from .._model import Model
 from .._preprocess import CallablePreprocess, Preprocess

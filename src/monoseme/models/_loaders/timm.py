@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from monoseme.base import UsageError, did_you_mean
-
+from ...base import UsageError, did_you_mean
 from .._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 from .common import Loaded, Request, fill, import_extra, read_state, seeded, unfetched, weights_file
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from monoseme.base import UsageError, did_you_mean, join_words
-
+from ...base import UsageError, did_you_mean, join_words
 from .._preprocess import Preprocess
 from .common import Loaded, Request, fill, import_extra, read_state, seeded, sized, unfetched, weights_file
 

@@ -1,0 +1,114 @@
+"""What commands share: options, progress, output for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..base import Reporter, UsageError, reporter
+
+if TYPE_CHECKING:
+    from ..banks import ConceptBank
+    from ..models import Model
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by monoseme embed.", show_default=False)]
+LayerOption = Annotated[
+    str | None, typer.Option("--layer", help="Which layer, where the run holds several.", show_default=False)
+]
+BankOption = Annotated[
+    str | None, typer.Option("--bank", help="Which bank, where the layer has several.", show_default=False)
+]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Short side of the model's input in pixels, in place of its own.", show_default=False)
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="A local state dict, a torchvision weights name, or 'none' for random weights.", show_default=False
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Layouts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layout",
+        metavar="LAYER=LAYOUT",
+        help="State a layout (NCHW, NHWC, NLC, NC) that is not detected.",
+        show_default=False,
+    ),
+]
+PrefixTokens = Annotated[
+    int | None, typer.Option(help="State how many tokens come before the patch tokens.", show_default=False)
+]
+
+
+class Stopped(Exception):
+    """Ctrl-C; the message says what is safe and how to go on."""
+
+
+def progress_for(quiet: bool, as_json: bool = False) -> Reporter:
+    """Bars on a terminal, lines elsewhere, nothing when quiet or when a machine listens and there is no terminal."""
+    return reporter(quiet or (as_json and not sys.stderr.isatty()))
+
+
+def say(lines: Sequence[str], facts: dict[str, Any], as_json: bool) -> None:
+    """Print lines for people, or the facts for machines."""
+    print(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def load(
+    spec: str,
+    image_size: int | None,
+    weights: str | None,
+    device: str,
+    layouts: Sequence[str] | None,
+    prefix_tokens: int | None,
+) -> Model:
+    """A model from the options of a command line."""
+    from ..models import load_model
+
+    stated = {}
+    for given in layouts or ():
+        name, equals, layout = given.rpartition("=")
+        if not equals or not name:
+            raise UsageError(f"--layout takes LAYER=LAYOUT, such as blocks.11=NLC, not {given!r}")
+        stated[name] = layout
+    return load_model(
+        spec, device=device, image_size=image_size, weights=weights, layouts=stated or None, prefix_tokens=prefix_tokens
+    )
+
+
+def numbers(text: str) -> list[int]:
+    """Neuron numbers from ``0,35,100-199``.
+
+    >>> numbers("0,35,100-102")
+    [0, 35, 100, 101, 102]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
+            raise UsageError(f"--neurons takes numbers and ranges such as 0,35,100-199, not {text!r}")
+        if dash and int(high) - int(low) > 10_000_000:
+            raise UsageError(f"the range {part.strip()} is too long")
+        found += range(int(low), int(high or low) + 1)
+    return found
+
+
+def histogram_line(bank: ConceptBank) -> str:
+    """The concepts per direction as the paper prints them: ``{0: 15, 1: 491, 2: 991}``."""
+    return "{" + ", ".join(f"{concepts}: {count}" for concepts, count in bank.histogram().items()) + "}"
+
+
+def quoted(path: Path | str) -> str:
+    """A path as it can be pasted into a shell."""
+    import shlex
+
+    return shlex.quote(str(path))

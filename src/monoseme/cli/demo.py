@@ -1,0 +1,91 @@
+"""``monoseme demo``: everything once, on photographs that are already on the machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..base import duration
+from ._common import Quiet, Stopped, histogram_line, progress_for, quoted
+
+if TYPE_CHECKING:
+    from ..banks import ConceptBank
+
+MODEL, IMAGE_SIZE = "bundled:efficientnet-lite0", 128
+PATCHES = "patches:samples:?per_image=256&min=0.12&max=0.6"
+TOP, PER_PHOTOGRAPH = 40, 4
+CLOSER = 0.8
+SHOWN = 5
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to put everything.")] = Path("demo"),
+    images: Annotated[
+        str | None, typer.Option(help="Your own images in place of the bundled photographs.", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Embed photographs, split a layer's neurons and draw the most telling ones: under three minutes, no network."""
+    from ..models import load_model
+    from ..runs import embed
+
+    begin = time.monotonic()
+    progress = progress_for(quiet)
+    run_folder, picture = out / "run", out / "neurons.png"
+    what = images or "patches of the photographs inside scikit-image and scikit-learn"
+    print(f"1 of 3  embedding {what} with {MODEL}", flush=True)
+    model = load_model(MODEL, image_size=IMAGE_SIZE)
+    try:
+        run = embed(model, images or PATCHES, None, run_folder, overwrite=True, progress=progress)
+        acts = run.activations()
+        from ..banks import bank_folder
+        from ..splitting import disentangle, recut
+
+        print(f"2 of 3  splitting the {acts.shape[1]:,} neurons of {acts.name}", flush=True)
+        cap = PER_PHOTOGRAPH if images is None else None
+        top = TOP if images is None else min(100, max(10, len(run) // 10), len(run))
+        bank = disentangle(acts, "published", top=top, max_per_photograph=cap, progress=progress)
+        if images is None:
+            # Forty patches of so few photographs differ as much as random ones do, so that "auto" splits hardly any neuron.
+            threshold = CLOSER * bank.info["parameters"]["distance_threshold"]
+            bank = recut(bank, acts, distance_threshold=threshold, progress=progress)
+        folder = bank.save(bank_folder(run.path, acts.name, "published"), overwrite=True)
+        from ..visualize import overview
+
+        print("3 of 3  drawing", flush=True)
+        chosen = telling(bank, SHOWN)
+        overview(bank, run, chosen).savefig(picture)
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; what is done is in {out}, and the demo can be run again") from None
+    neuron = chosen[0]
+    print(
+        f"\ndone in {duration(time.monotonic() - begin)}: {len(bank):,} concepts from {len(bank.directions):,} neurons"
+    )
+    print(f"neurons by number of concepts: {histogram_line(bank)}")
+    print(f"  picture  {picture}  ({SHOWN} neurons that fire for several things, split)")
+    print(f"  run      {run.path}  (monoseme info {quoted(run.path)})")
+    print(f"  bank     {folder}")
+    print(f"next: monoseme show {quoted(run.path)} {neuron}, or your own images: monoseme demo --images DIR")
+
+
+def telling(bank: ConceptBank, count: int) -> list[int]:
+    """Directions whose concepts lie farthest apart, with no two that show mostly the same images."""
+    per: dict[int, list[float]] = {}
+    for direction, separation in zip(
+        bank.concepts["direction"].to_pylist(), bank.concepts["separation"].to_pylist(), strict=True
+    ):
+        per.setdefault(direction, []).append(separation or 0.0)
+    order = sorted(per, key=lambda direction: (-min(per[direction]), direction))
+    chosen: list[int] = []
+    seen: list[set[int]] = []
+    for direction in order:
+        mine = set(bank.exemplars_of(direction)["image_id"].to_pylist())
+        if all(len(mine & other) <= 0.3 * len(mine) for other in seen):
+            chosen.append(direction)
+            seen.append(mine)
+        if len(chosen) == count:
+            break
+    return chosen or [int(bank.directions[0])]

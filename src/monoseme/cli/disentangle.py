@@ -1,0 +1,158 @@
+"""``monoseme disentangle``: a run becomes a concept bank."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..base import UsageError, duration
+from ._common import (
+    Json,
+    LayerOption,
+    Quiet,
+    RunFolder,
+    Stopped,
+    histogram_line,
+    numbers,
+    progress_for,
+    quoted,
+    say,
+)
+
+
+def disentangle(
+    run: RunFolder,
+    layer: LayerOption = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="Which pooling, where the layer has several.", show_default=False)
+    ] = None,
+    method: Annotated[str, typer.Option(help="How exemplars are split: published.")] = "published",
+    distance_threshold: Annotated[
+        str, typer.Option(help="Ward distance at which merges are undone, in units of the embedding, or auto.")
+    ] = "auto",
+    outlier_threshold: Annotated[
+        str,
+        typer.Option(
+            help="Squared distance to the centre from which exemplars are dropped, a quantile such as q0.9, or auto."
+        ),
+    ] = "auto",
+    min_size: Annotated[int, typer.Option(help="Fewest exemplars of a concept.")] = 5,
+    top: Annotated[int, typer.Option(help="Exemplars of a direction.")] = 100,
+    directions: Annotated[
+        str, typer.Option(help="neurons, svd, or a .npy or .safetensors file of directions x neurons.")
+    ] = "neurons",
+    neurons: Annotated[str | None, typer.Option(help="Only these: 0,35,100-199.", show_default=False)] = None,
+    scaling: Annotated[str, typer.Option(help="raw, centred, standardised or minmax embeddings.")] = "raw",
+    max_per_photograph: Annotated[
+        int | None,
+        typer.Option(help="Most exemplars cut from one photograph, for runs over patches.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of k-means and of the random sets behind auto.")] = 0,
+    bank: Annotated[
+        str | None, typer.Option("--bank", help="Name of the bank; the method's by default.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bank of that name.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Split the neurons (or other directions) of a run into concepts and print how many each has."""
+    from ..runs import open_run
+
+    opened = open_run(run)
+    acts = opened.activations(layer, pooling)
+    from ..banks import bank_folder
+
+    name = bank or method
+    target = bank_folder(opened.path, acts.name, name)
+    if target.exists() and not overwrite:
+        raise UsageError(
+            f"the run has a bank {name!r} of {acts.name} already; choose another name with --bank, or replace it with --overwrite"
+        )
+    from ..splitting import disentangle as split
+
+    begin = time.monotonic()
+    try:
+        made = split(
+            acts,
+            method,  # type: ignore[arg-type]  # checked there
+            directions=_directions(directions),  # type: ignore[arg-type]
+            select=None if neurons is None else numbers(neurons),
+            top=top,
+            scaling=scaling,  # type: ignore[arg-type]
+            max_per_photograph=max_per_photograph,
+            seed=seed,
+            progress=progress_for(quiet, as_json),
+            distance_threshold=_threshold(distance_threshold, "--distance-threshold"),
+            outlier_threshold=_threshold(outlier_threshold, "--outlier-threshold"),
+            min_size=min_size,
+        )
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; no bank was written, {run} is as it was") from None
+    made.save(target, overwrite=overwrite)
+    seconds = time.monotonic() - begin
+    histogram = made.histogram()
+    several = sum(count for concepts, count in histogram.items() if concepts > 1)
+    used = made.info["parameters"]
+    example = next((int(d) for d in made.directions if len(made.for_direction(int(d))) > 1), int(made.directions[0]))
+    choose = "" if name == "published" else f" --bank {name}"
+    layers = "" if len(opened.layers) == 1 else f" --layer {quoted(acts.name)}"
+    lines = [
+        f"{target}: {len(made):,} concepts from {len(made.directions):,} directions of {acts.name}, in {duration(seconds)}",
+        f"distance threshold {_round(used['distance_threshold'])}, outlier threshold {_round(used['outlier_threshold'])}, "
+        f"minimum size {min_size}, {top} exemplars a direction",
+        f"directions by number of concepts: {histogram_line(made)} ({several:,} with more than one)",
+        f"next: monoseme show {quoted(run)} {example}{layers}{choose}",
+    ]
+    facts = {
+        "bank": str(target),
+        "layer": acts.name,
+        "concepts": len(made),
+        "directions": len(made.directions),
+        "histogram": {str(key): value for key, value in histogram.items()},
+        "parameters": used,
+        "seconds": round(seconds, 3),
+    }
+    say(lines, facts, as_json)
+
+
+def _threshold(text: str, option: str) -> float | str:
+    if text == "auto" or text.startswith("q"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option} takes a number or auto, not {text!r}") from None
+
+
+def _directions(text: str) -> object:
+    """A name, or the array in a file. Nothing is unpickled."""
+    path = Path(text)
+    if path.suffix not in (".npy", ".safetensors"):
+        return text
+    import numpy as np
+
+    if not path.is_file():
+        raise UsageError(f"there is no file {path} to take directions from")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        from safetensors.numpy import load_file
+
+        tensors = load_file(path)
+    except Exception as error:
+        raise UsageError(
+            f"{path} cannot be read as an array of directions ({error}); write it with numpy.save or safetensors"
+        ) from error
+    if len(tensors) == 1:
+        return next(iter(tensors.values()))
+    for name in ("directions", "vectors"):
+        if name in tensors:
+            return tensors[name]
+    raise UsageError(f"{path} holds several arrays and none is called directions or vectors; keep the directions alone")
+
+
+def _round(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,134 @@
+"""``monoseme embed``: images and a model become a run."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..base import MonosemeError, duration
+from ._common import (
+    Device,
+    ImageSize,
+    Json,
+    Layouts,
+    PrefixTokens,
+    Quiet,
+    Stopped,
+    Weights,
+    load,
+    progress_for,
+    quoted,
+    say,
+)
+
+
+class Pooling(StrEnum):
+    """How positions become one vector."""
+
+    mean = "mean"
+    max = "max"
+    cls = "cls"
+
+
+class Dtype(StrEnum):
+    """As which activations are kept."""
+
+    float32 = "float32"
+    float16 = "float16"
+
+
+def embed(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Such as torchvision:inception_v3.", show_default=False)
+    ],
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGES",
+            help="A folder, glob, list file, tar shards, Parquet, hf:NAME, or patches: of any of these.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder.", show_default=False)],
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            "-l",
+            help="Dotted name or glob; may be given again. Default: the last spatial layer.",
+            show_default=False,
+        ),
+    ] = None,
+    pooling: Annotated[
+        list[Pooling] | None, typer.Option(help="mean (default), max or cls; may be given again.", show_default=False)
+    ] = None,
+    dtype: Annotated[Dtype, typer.Option(help="As which activations are kept.")] = Dtype.float32,
+    batch_size: Annotated[int, typer.Option(help="Images a forward pass.")] = 32,
+    predictions: Annotated[
+        bool, typer.Option("--predictions/--no-predictions", help="Keep the five likeliest classes.")
+    ] = True,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep a small picture of each image.")
+    ] = True,
+    workers: Annotated[
+        int | None, typer.Option(help="Decoding processes; one a core by default.", show_default=False)
+    ] = None,
+    commit_every: Annotated[int, typer.Option(help="Images a commit.")] = 1024,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run made with something else, its banks included.")
+    ] = False,
+    image_size: ImageSize = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    layout: Layouts = None,
+    prefix_tokens: PrefixTokens = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Embed images with one or more layers of a model. Run it again to go on after it was stopped."""
+    loaded = load(model, image_size, weights, device, layout, prefix_tokens)
+    from ..runs import embed as embed_images
+    from ..runs import open_run
+
+    begin = time.monotonic()
+    try:
+        run = embed_images(
+            loaded,
+            images,
+            layer or None,
+            out,
+            pooling=[each.value for each in pooling or [Pooling.mean]],
+            dtype=dtype.value,
+            batch_size=batch_size,
+            predictions=predictions,
+            thumbnails=thumbnails,
+            workers=workers,
+            commit_every=commit_every,
+            overwrite=overwrite,
+            progress=progress_for(quiet, as_json),
+        )
+    except KeyboardInterrupt:
+        try:
+            half = open_run(out)
+        except MonosemeError:
+            raise Stopped("stopped before the first commit; nothing is kept") from None
+        raise Stopped(
+            f"stopped; {len(half):,} of {half.manifest.images['count']:,} images are safe in {out}; "
+            "run the same command again to go on"
+        ) from None
+    facts = run.info()
+    seconds = time.monotonic() - begin
+    columns = ", ".join(f"{column.layer} ({column.channels:,} neurons, {column.pooling})" for column in run.columns())
+    lines = [f"{run.path}: {len(run):,} images x {columns}, in {duration(seconds)}"]
+    if facts["set_aside"]:
+        first = run.quarantined().slice(0, 1).to_pylist()[0]
+        lines.append(
+            f"{facts['set_aside']:,} of {facts['listed']:,} images could not be used and are set aside "
+            f"(the first, {first['uri']}: {first['reason']}; all: monoseme info {quoted(out)})"
+        )
+    lines.append(f"next: monoseme disentangle {quoted(out)}")
+    say(lines, {**facts, "seconds": round(seconds, 3)}, as_json)

@@ -1,0 +1,58 @@
+"""``monoseme show``: the concepts of one neuron, in the terminal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ._common import BankOption, Json, LayerOption, RunFolder, say
+
+
+def show(
+    run: RunFolder,
+    neuron: Annotated[
+        int, typer.Argument(metavar="NEURON", help="Its number (or that of the direction).", show_default=False)
+    ],
+    layer: LayerOption = None,
+    bank: BankOption = None,
+    images: Annotated[int, typer.Option(help="How many image names to print for each concept.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show what a neuron splits into: size, separation, commonest labels and top images of each concept."""
+    from ..runs import open_run
+
+    opened = open_run(run)
+    from ..banks import load_bank
+    from ..visualize import commonest, printable
+
+    loaded = load_bank(opened.path, layer=layer, name=bank)
+    concepts = loaded.for_direction(neuron)
+    exemplars = loaded.exemplars_of(neuron)
+    dropped = exemplars["concept"].null_count
+    count = f"{len(concepts)} concept{'' if len(concepts) == 1 else 's'}"
+    lines = [f"neuron {neuron} of {loaded.layer}: {count} in {len(exemplars)} exemplars, {dropped} dropped"]
+    facts: list[dict[str, Any]] = []
+    for concept in concepts:
+        row = loaded.concepts.slice(concept.number, 1).to_pylist()[0]
+        found = loaded.top_images(concept.number, max(1, min(images, len(loaded.top) // len(loaded))))
+        names = opened.images(found["image_id"].to_numpy(), ["uri"])["uri"].to_pylist()
+        separation = "only one" if concept.separation is None else f"{concept.separation:.3g}"
+        cosine = "" if row["cosine_start"] is None else f", cosine with the neuron {row['cosine_start']:.2f}"
+        lines += ["", f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}"]
+        if labels := commonest(opened, concept.image_ids):
+            lines.append(f"  labels      {labels}")
+        if images > 0:
+            lines.append(f"  top images  {', '.join(printable(name) for name in names)}")
+        facts.append({**row, "labels": commonest(opened, concept.image_ids), "top_images": names})
+    lines += [""] if concepts else []
+    lines.append(f"in Python: ms.load_bank({str(run)!r}{_where(layer, bank)}).for_direction({neuron})")
+    say(
+        lines,
+        {"neuron": neuron, "layer": loaded.layer, "exemplars": len(exemplars), "dropped": dropped, "concepts": facts},
+        as_json,
+    )
+
+
+def _where(layer: str | None, bank: str | None) -> str:
+    return "".join(f", {key}={value!r}" for key, value in (("layer", layer), ("name", bank)) if value is not None)
