@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from monoseme.models import keep_freed_memory
+
 _shim = importlib.util.spec_from_file_location(
     "torchvision_shim", Path(__file__).resolve().parents[1] / "torchvision_shim.py"
 )
 _module = importlib.util.module_from_spec(_shim)
 _shim.loader.exec_module(_module)
 _module.make_torchvision_importable()
+
+# Dozens of networks are built and dropped: without this, most of the time goes into faulting the same pages in again.
+keep_freed_memory()
 
 
 def make_photo(width: int, height: int, seed: int = 0) -> Image.Image:
