@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..banks import Frame
-from ..base import Activations, UsageError, did_you_mean
+from ..base import Activations, UsageError, as_activations, did_you_mean
 from ._frame import require_finite
 
 
@@ -93,14 +93,13 @@ def make_starts(
 
 
 def svd_directions(
-    acts: Activations, *, centred: bool = False, frame: Frame | None = None
+    acts: Activations | npt.ArrayLike, *, centred: bool = False, frame: Frame | None = None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
     """Singular values and right singular vectors of the embedding matrix, from one pass over it.
 
     Parameters
     ----------
-    acts : Activations
-        (N, C).
+    acts : Activations or (N, C) array
     centred : bool
         Subtract the mean embedding first (principal components); the published method does not.
     frame : Frame, optional
@@ -118,6 +117,7 @@ def svd_directions(
     -----
     From the eigenvectors of the float64 second-moment matrix: singular values below 1e-8 of the largest are rounding.
     """
+    acts = as_activations(acts)
     count, width = acts.shape
     frame = frame or Frame()
     moment, total = torch.zeros(width, width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
