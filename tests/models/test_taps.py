@@ -274,6 +274,15 @@ def test_hooks_are_removed_when_the_model_fails():
     assert tapped(images()).pooled[Tap("1")].shape == (3, 4)
 
 
+def test_passes_of_others_are_neither_read_nor_ended():
+    model = wrapped(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)))
+    first, second = Tapped(model, [Tap("0")], predictions=False), Tapped(model, [Tap("1")], predictions=False)
+    with first, second:
+        assert model.module(images()).shape == (3, 5, 28, 28)
+        assert second(images()).pooled[Tap("1")].shape == (3, 5)
+        assert list(first(images()).pooled) == [Tap("0")]
+
+
 def test_a_model_put_back_into_training_is_read_in_evaluation_mode():
     model = wrapped(nn.Sequential(nn.Dropout(0.9), nn.Conv2d(3, 4, 3)))
     before = read(model, Tap("1")).pooled[Tap("1")]

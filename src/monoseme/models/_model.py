@@ -187,7 +187,7 @@ class Model:
 
     def _probed(self, noise: Tensor) -> Probe:
         return probe(
-            self.module, self.batch(noise), layouts=self.stated_layouts, prefix_tokens=self.stated_prefix_tokens
+            self.module.eval(), self.batch(noise), layouts=self.stated_layouts, prefix_tokens=self.stated_prefix_tokens
         )
 
 

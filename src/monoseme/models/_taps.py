@@ -97,6 +97,7 @@ class Tapped:
             self._infos[tap.layer] = info
             self._poolings.setdefault(tap.layer, []).append(tap)
         self._handles: list[RemovableHandle] = []
+        self._running = False
         self._calls: Counter[str] = Counter()
         self._pooled: dict[Tap, Tensor] = {}
 
@@ -134,8 +135,12 @@ class Tapped:
         self._pooled.clear()
         output: object = None
         with torch.inference_mode():
-            with suppress(_Enough):
-                output = self.model.module(images)
+            self._running = True
+            try:
+                with suppress(_Enough):
+                    output = self.model.module(images)
+            finally:
+                self._running = False
             predicted = logits(output, len(images)) if self.predictions else None
             pooled = {tap: self._checked(tap, len(images)) for tap in self.taps}
             self._pooled.clear()
@@ -143,6 +148,8 @@ class Tapped:
 
     def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
         def read(_module: nn.Module, _args: object, output: object) -> None:
+            if not self._running:
+                return  # somebody else's pass, which is not ours to read or to end
             tensor = first_tensor(output)
             if tensor is not None:
                 for tap in self._poolings[name]:
