@@ -23,7 +23,7 @@ def keep_freed_memory() -> bool:
 
     By default glibc asks the kernel for every block above a few megabytes and gives it back when freed, so that each
     layer's output is fresh memory whose pages must be faulted in and zeroed: a ReLU6 on 38 MB took 62 ms so and 11 ms with
-    kept memory, and EfficientNet-Lite0 embedded 86 and 110 images a second (two cores, 160 px). The price is that the
+    kept memory, and EfficientNet-Lite0 at 160 px ran 1.3 to 2 times as fast (two cores, two measurements). The price is that the
     process stays as large as it once was. Elsewhere than on glibc (macOS, Windows, musl) nothing is done.
 
     Call it before the work, once or often; it cannot be undone within the process. It helps work in the main thread, whose
