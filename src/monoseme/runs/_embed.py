@@ -305,10 +305,11 @@ class _Pending:
         import pyarrow as pa
 
         # What is set aside goes first: were it last, a kill between the two would leave a gap that nothing explains.
-        _table.quarantine(self._folder, self._bad)
-        if self._tables:
-            _table.append(self._folder, pa.concat_tables(self._tables))
-        self._tables, self._bad, self._count = [], [], 0
+        tables, bad = self._tables, self._bad
+        self._tables, self._bad, self._count = [], [], 0  # at once: a commit that Ctrl-C hits must not be made twice
+        _table.quarantine(self._folder, bad)
+        if tables:
+            _table.append(self._folder, pa.concat_tables(tables))
 
 
 @contextmanager

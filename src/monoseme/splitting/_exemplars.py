@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ def best_rows(
     with progress.task(stage, count, "images") as task:
         for first, array in acts.blocks():
             require_finite(array, first)
-            block = torch.from_numpy(np.asarray(array, dtype=np.float32, order="C"))
+            block = _read_only_tensor(np.asarray(array, dtype=np.float32, order="C"))
             rows = torch.arange(first, first + len(block))
             scores = score_of(first, block)
             if eligible is not None:
@@ -98,6 +99,13 @@ def best_rows(
     elif starts.kind == "neurons":
         score = _neuron_scores(score, starts.numbers, frame)
     return order[:, :k].copy(), score[:, :k].astype(np.float32)
+
+
+def _read_only_tensor(array: npt.NDArray[np.float32]) -> torch.Tensor:
+    """A tensor over an array's memory that is only read, so that memory maps and Lance's buffers need no copy."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _neuron_scores(score: npt.NDArray[np.float32], numbers: IntArray, frame: Frame) -> npt.NDArray[np.float32]:
