@@ -46,7 +46,9 @@ def test_an_existing_bank_is_replaced_only_when_asked(bank, tmp_path):
 def test_a_failure_while_saving_leaves_the_old_bank(bank, tmp_path, monkeypatch):
     bank.save(tmp_path / "bank")
     before = {path.name: path.read_bytes() for path in (tmp_path / "bank").iterdir()}
-    monkeypatch.setattr(pq, "write_table", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        pq, "write_table", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(ms.MonosemeError, match="the disk is full"):
         bank.save(tmp_path / "bank", overwrite=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "bank").iterdir()} == before

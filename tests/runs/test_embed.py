@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from tests.conftest import make_small_model
 from torch import nn
 
 import monoseme as ms
-from tests.conftest import make_small_model
 
 
 def plain_activations(model: ms.Model, run: ms.Run, folder, layer: str) -> np.ndarray:
@@ -98,7 +98,9 @@ def test_half_precision_rounds_and_refuses_what_does_not_fit(tmp_path, photos, s
     np.testing.assert_array_equal(acts[:], small_run.activations("1")[:].astype(np.float16))
     loud = make_small_model()
     loud.module[0].weight.mul_(1e6)
-    with pytest.raises(ms.MonosemeError, match=r"image plain/000.jpg reaches .* too large for float16; use --dtype float32"):
+    with pytest.raises(
+        ms.MonosemeError, match=r"image plain/000.jpg reaches .* too large for float16; use --dtype float32"
+    ):
         ms.embed(loud, photos, ["1"], tmp_path / "loud", dtype="float16", workers=0)
 
 
@@ -112,7 +114,9 @@ def test_activations_that_are_not_finite_name_the_image_and_keep_what_was_before
             return self.conv(torch.where(x.amax((1, 2, 3), keepdim=True) > 2, x / 0, x))
 
     for number in range(20):
-        Image.new("RGB", (32, 32), (255, 255, 255) if number == 17 else (90, 90, 90)).save(tmp_path / f"{number:02d}.png")
+        Image.new("RGB", (32, 32), (255, 255, 255) if number == 17 else (90, 90, 90)).save(
+            tmp_path / f"{number:02d}.png"
+        )
     model = ms.wrap(Fails(), ms.Preprocess.imagenet(32), device="cpu")
     with pytest.raises(ms.MonosemeError, match=r"image 17.png at layer conv are not finite"):
         ms.embed(model, tmp_path, ["conv"], tmp_path / "run", batch_size=4, workers=0)
@@ -205,7 +209,9 @@ def test_patches_know_their_photograph(tmp_path, photos, small_model):
     run = ms.embed(small_model, f"patches:{photos}?per_image=5&max=0.9&min=0.3", ["1"], tmp_path / "run", workers=0)
     groups = run.activations().images().groups
     assert np.bincount(groups).tolist() == [5] * 61
-    bank = ms.disentangle(run.activations(), top=30, max_per_photograph=1, distance_threshold=1e6, outlier_threshold="q1.0")
+    bank = ms.disentangle(
+        run.activations(), top=30, max_per_photograph=1, distance_threshold=1e6, outlier_threshold="q1.0"
+    )
     for direction in bank.directions:
         ids = bank.exemplars_of(int(direction))["image_id"].to_numpy()
         assert len(np.unique(groups[ids])) == 30

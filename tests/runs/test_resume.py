@@ -10,10 +10,10 @@ import time
 
 import numpy as np
 import pytest
+from tests.conftest import make_small_model
 
 import monoseme as ms
 from monoseme.runs import _table
-from tests.conftest import make_small_model
 
 EMBED = textwrap.dedent(
     """
@@ -29,7 +29,7 @@ EMBED = textwrap.dedent(
 
 
 def start(photos, out, layers: str) -> subprocess.Popen[str]:
-    script = EMBED.format(root=os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
+    script = EMBED.format(root=os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
     arguments = [sys.executable, "-c", script, str(photos), str(out), layers]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
@@ -58,7 +58,9 @@ def test_a_run_killed_at_random_moments_ends_like_an_undisturbed_one(tmp_path, p
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
-        state = ms.open_run(out) if (out / "activations.lance" / "_versions").is_dir() and _table.open_table(out) else None
+        state = (
+            ms.open_run(out) if (out / "activations.lance" / "_versions").is_dir() and _table.open_table(out) else None
+        )
         if state is not None and not state.finished:
             assert len(state) % 4 == 0 or len(state) == 61  # whole commits only
     with start(photos, out, "1") as process:
@@ -110,7 +112,7 @@ def test_a_layer_that_is_half_added_is_marked_and_not_read(tmp_path, photos, mon
     assert run.layers == ("1",)
     assert not run.finished
     assert [layer["whole"] for layer in run.info()["layers"]] == [True, False]
-    with pytest.raises(ms.MonosemeError, match="layer 3 of .* is not finished"):
+    with pytest.raises(ms.MonosemeError, match=r"layer 3 of .* is not finished"):
         run.activations("3")
     assert run.activations("1").shape == (61, 12)
     assert any("layer 3" in problem for problem in ms.verify_run(out))
@@ -140,7 +142,9 @@ def test_ctrl_c_keeps_whole_batches(tmp_path, photos, undisturbed):
 
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        ms.embed(make_small_model(), photos, ["1"], out, batch_size=4, commit_every=1000, workers=0, progress=Interrupted())
+        ms.embed(
+            make_small_model(), photos, ["1"], out, batch_size=4, commit_every=1000, workers=0, progress=Interrupted()
+        )
     assert len(ms.open_run(out)) == 24
     with pytest.raises(ms.MonosemeError, match="is not finished: 24 of 61"):
         ms.open_run(out).activations()
@@ -180,7 +184,9 @@ def unfinished(tmp_path, photos, monkeypatch):
         ({"images": "fewer"}, "the images"),
     ],
 )
-def test_an_unfinished_run_made_with_something_else_is_refused_and_kept(unfinished, photos, tmp_path, changed, sentence):
+def test_an_unfinished_run_made_with_something_else_is_refused_and_kept(
+    unfinished, photos, tmp_path, changed, sentence
+):
     model = make_small_model(changed.pop("seed", 0))
     if size := changed.pop("size", None):
         model = ms.wrap(model.module, ms.Preprocess.imagenet(size), device="cpu", name="small")

@@ -84,4 +84,3 @@ def test_singular_directions_are_those_of_the_whole_decomposition(shared):
     np.testing.assert_allclose(values, golden["singular_values"], rtol=1e-5)
     cosine = np.abs(np.einsum("dc,dc->d", vectors[:64], golden["svd_directions"]))
     assert (cosine >= 1 - 1e-5).all()
-

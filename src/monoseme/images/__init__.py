@@ -2,9 +2,23 @@
 in a fixed order, each with its name, label and content digest, or with the reason why it cannot be used.
 """
 
+from ._ahead import Batch, Loader, Thumbnails, Work, default_workers
 from ._decode import MAX_PIXELS, BadImage
 from ._open import open_images
 from ._samples import photographs
 from ._source import Entry, ImageSource, Loaded
 
-__all__ = ["MAX_PIXELS", "BadImage", "Entry", "ImageSource", "Loaded", "open_images", "photographs"]
+__all__ = [
+    "MAX_PIXELS",
+    "BadImage",
+    "Batch",
+    "Entry",
+    "ImageSource",
+    "Loaded",
+    "Loader",
+    "Thumbnails",
+    "Work",
+    "default_workers",
+    "open_images",
+    "photographs",
+]

@@ -12,6 +12,7 @@ _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 
 _LARGEST = 2**31 - 1
 _TOP_PAD = 64 * 2**20
@@ -26,8 +27,8 @@ def keep_freed_memory() -> bool:
     kept memory, and EfficientNet-Lite0 at 160 px ran 1.3 to 2 times as fast (two cores, two measurements). The price is that the
     process stays as large as it once was. Elsewhere than on glibc (macOS, Windows, musl) nothing is done.
 
-    Call it before the work, once or often; it cannot be undone within the process. It helps work in the main thread, whose
-    heap alone can grow without bound.
+    Call it before the work and before the threads that do it are started, once or often; it cannot be undone within the
+    process. Threads started later share the main thread's heap, for that of a thread's own cannot grow beyond 64 MB.
 
     Examples
     --------
@@ -46,4 +47,5 @@ def keep_freed_memory() -> bool:
     kept: bool = mallopt(_M_TRIM_THRESHOLD, _LARGEST) == 1
     # Ask the kernel for much at a time: what is kept grows in fewer steps.
     mallopt(_M_TOP_PAD, _TOP_PAD)
+    mallopt(_M_ARENA_MAX, 1)
     return unmapped and kept

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
+from itertools import chain
 from typing import Any
 
 import torch
@@ -138,6 +140,21 @@ class Model:
             "prefix_tokens": self.stated_prefix_tokens,
             "versions": {name: _version(name) for name in self._packages},
         }
+
+    def twin(self) -> Model | None:
+        """A model that shares these weights and nothing else, to run in another thread at the same time.
+
+        Modules may keep what they are computing in attributes of their own, so one module must not run twice at once. None
+        when the module cannot be copied.
+        """
+        shared = {id(tensor): tensor for tensor in chain(self.module.parameters(), self.module.buffers())}
+        try:
+            module = copy.deepcopy(self.module, shared)
+        except Exception:  # whatever a foreign module holds that has no copy
+            return None
+        twin = copy.copy(self)
+        twin.module = module
+        return twin
 
     def batch(self, images: Tensor) -> Tensor:
         """`images` (B, C, H, W) as the module takes them: on its device, in its number type and memory layout.

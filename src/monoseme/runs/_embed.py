@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..base import Lock, MonosemeError, Reporter, Silent, UsageError, join_words
-from ..images import ImageSource, open_images
+from ..images import Batch, ImageSource, Loader, Thumbnails, Work, default_workers, open_images
 from . import _table
 from ._forward import Forward
-from ._loading import Batch, Loader, Thumbnails, Work, default_workers
 from ._manifest import LayerColumn, Manifest, differences
 from ._run import Run, open_run
 
@@ -205,8 +204,8 @@ def _first_pass(
             _loader(source, model, options, slices) as loader,
             _committing(folder, options.commit_every, rows) as pending,
         ):
-            for batch in loader:
-                pending.add(batch, forward(batch))
+            for batch, result in forward(loader):
+                pending.add(batch, result)
                 task.advance(batch.count)
     if _position(folder, manifest.batch_size)[1] == 0:
         first = _table.quarantined(folder).slice(0, 1).to_pylist()[0]
@@ -242,9 +241,9 @@ def _fill_in(
             known = {row["entry"]: row for row in rows}
             parts = []
             with _loader(source, model, options, list(groups.values()), thumbnails=False) as loader:
-                for batch in loader:
+                for batch, result in forward(loader):
                     _same_images(batch, known)
-                    parts.append(forward(batch).layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
+                    parts.append(result.layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
                     task.advance(batch.count)
             import pyarrow as pa
 

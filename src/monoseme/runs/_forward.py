@@ -1,10 +1,13 @@
-"""One batch through the model: activations of the wanted layers and the likeliest classes, checked and ready to store."""
+"""Batches through the model: activations of the wanted layers and the likeliest classes, checked and ready to store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..base import MonosemeError
-from ._loading import Batch
+from ..images import Batch
 from ._manifest import LayerColumn, Manifest
 from ._table import FACTS, PREDICTION, layer_field
 
 if TYPE_CHECKING:
-    from ..models import Model
+    from ..models import Model, Tapped
 
 LIKELIEST = 5
+MOST_STREAMS = 4
 
 
 @dataclass(frozen=True)
@@ -58,36 +62,74 @@ class Result:
 
 
 class Forward:
-    """The model with its taps; call it with a batch of prepared images."""
+    """The model with its taps; give it batches of prepared images, get results in the same order.
+
+    On a CPU several batches are computed at once, each by few threads: threads that share one batch wait for each other
+    after every layer, and wait long when a decoding worker has their core. Two batches with a thread each took 0.8 of the
+    time of one batch with two threads (EfficientNet-Lite0, 160 px, two cores), at twice the memory for feature maps.
+    """
 
     def __init__(self, model: Model, manifest: Manifest, columns: Sequence[LayerColumn]) -> None:
+        import torch
+
         from ..models import Tap, Tapped, keep_freed_memory
 
         keep_freed_memory()
-        self._model, self._dtype = model, manifest.dtype
+        model.layers()  # the dry run happens before the model gets twins
+        self._dtype = manifest.dtype
         self._columns = {Tap(column.layer, column.pooling): column for column in columns}
-        self._tapped = Tapped(model, list(self._columns), predictions=manifest.predictions)
+        threads = torch.get_num_threads()
+        wanted = min(threads, MOST_STREAMS) if model.device.type == "cpu" else 1
+        models = [model]
+        while len(models) < wanted and (twin := model.twin()) is not None:
+            models.append(twin)
+        self.streams = len(models)
+        self._threads = max(1, threads // self.streams)
+        self._free: SimpleQueue[Tapped] = SimpleQueue()
+        self._tapped = [Tapped(each, list(self._columns), predictions=manifest.predictions) for each in models]
 
     def __enter__(self) -> Forward:
-        self._tapped.__enter__()
+        import torch
+
+        with ExitStack() as stack:
+            for tapped in self._tapped:
+                self._free.put(stack.enter_context(tapped))
+            # In torch the number of threads is a setting of each thread; the last one set holds for threads yet to come.
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            self._pool = ThreadPoolExecutor(self.streams, "monoseme-forward", torch.set_num_threads, (self._threads,))
+            stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._tapped.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
-    def __call__(self, batch: Batch) -> Result:
-        """Run the model.
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Result]]:
+        """Run the model on each batch, a few at a time.
 
         Raises
         ------
         MonosemeError
-            An activation is not finite, or does not fit float16.
+            An activation is not finite, or does not fit float16; what came before has been given out.
         """
+        running: deque[tuple[Batch, Future[Result]]] = deque()
+        for batch in batches:
+            running.append((batch, self._pool.submit(self._run, batch)))
+            if len(running) > self.streams:
+                done, future = running.popleft()
+                yield done, future.result()
+        while running:
+            done, future = running.popleft()
+            yield done, future.result()
+
+    def _run(self, batch: Batch) -> Result:
         if batch.pixels is None:
             return Result({}, None)
-        output = self._tapped(self._model.preprocess.tensor(batch.pixels))
+        tapped = self._free.get()
+        try:
+            output = tapped(tapped.model.preprocess.tensor(batch.pixels))
+        finally:
+            self._free.put(tapped)
         columns = {}
         for tap, column in self._columns.items():
             matrix = output.pooled[tap].cpu().numpy()

@@ -100,6 +100,7 @@ def svd_directions(
     Parameters
     ----------
     acts : Activations or (N, C) array
+        The embeddings.
     centred : bool
         Subtract the mean embedding first (principal components); the published method does not.
     frame : Frame, optional

@@ -16,14 +16,16 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from loky import ProcessPoolExecutor
-from PIL import Image
 
-from ..images import BadImage, ImageSource
+from ._decode import BadImage
+from ._source import ImageSource
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Prepares(Protocol):
@@ -42,6 +44,8 @@ class Thumbnails:
 
     def make(self, image: Image.Image) -> bytes:
         """A JPEG of the image; nothing of the original file (camera, place, time) is carried over."""
+        from PIL import Image
+
         small = image.copy() if max(image.size) <= self.size else None
         if small is None:
             scale = self.size / max(image.size)
@@ -144,6 +148,8 @@ class Loader:
         if self._workers == 0:
             self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="monoseme-load")
             return self._pool.submit(self._work.load, entries)
+        from loky import ProcessPoolExecutor
+
         self._pool = self._pool or ProcessPoolExecutor(self._workers, initializer=_begin, initargs=(self._work,))
         return self._pool.submit(_load, entries)
 
@@ -166,10 +172,8 @@ class Loader:
         )
 
     def _close(self) -> None:
-        if isinstance(self._pool, ProcessPoolExecutor):
-            self._pool.shutdown(wait=True, kill_workers=True)
-        elif self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(**({"kill_workers": True} if self._workers else {"cancel_futures": True}))
         self._pool = None
 
 
@@ -187,7 +191,7 @@ def _begin(work: Work) -> None:
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     with suppress(OSError, AttributeError):
-        os.nice(10)
+        os.nice(5)
 
 
 def _load(entries: Sequence[int]) -> Batch:
