@@ -223,6 +223,31 @@ class ConceptBank:
         """(D,) number of Ward clusters of each direction's exemplars at another threshold, from the kept trees alone."""
         return np.asarray((self.heights >= distance_threshold).sum(1) + 1)
 
+    def most_split(self, count: int = 5, *, overlap: float = 0.3) -> list[int]:
+        """Directions whose concepts lie farthest apart: where to look first.
+
+        Parameters
+        ----------
+        count : int
+            How many directions at most.
+        overlap : float
+            Of two directions that share more than this part of their exemplars only the first is named.
+        """
+        separation = {
+            direction: min(found)
+            for direction, found in self._by_direction("separation").items()
+            if len(found) > 1 and None not in found
+        }
+        exemplars = self._image_ids()
+        chosen: dict[int, set[int]] = {}
+        for direction in sorted(separation, key=lambda direction: (-separation[direction], direction)):
+            if len(chosen) == count:
+                break
+            mine = set(exemplars[self.position(direction)].tolist())
+            if all(len(mine & other) <= overlap * len(mine) for other in chosen.values()):
+                chosen[direction] = mine
+        return list(chosen)
+
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the bank to a folder, whole or not at all, and return its path.
 
@@ -240,6 +265,18 @@ class ConceptBank:
         return (
             f"<concept bank of {self.layer}: {len(self):,} concepts from {len(self.directions):,} directions, {method}>"
         )
+
+    def _by_direction(self, column: str) -> dict[int, list[Any]]:
+        found: dict[int, list[Any]] = {}
+        for direction, value in zip(
+            self.concepts["direction"].to_pylist(), self.concepts[column].to_pylist(), strict=True
+        ):
+            found.setdefault(direction, []).append(value)
+        return found
+
+    def _image_ids(self) -> npt.NDArray[np.int64]:
+        """(D, K) exemplars of each direction, best first."""
+        return np.asarray(self.exemplars["image_id"].to_numpy().reshape(len(self.directions), -1))
 
     def _members(self, number: int) -> npt.NDArray[np.int64]:
         concept = self.concepts.slice(number, 1)

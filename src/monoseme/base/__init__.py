@@ -2,7 +2,7 @@
 
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, did_you_mean, join_words
-from ._files import Lock, digest_bytes, digest_text, refusal, whole_folder, write_whole, writing
+from ._files import Lock, digest_bytes, digest_text, whole_folder, write_whole, writing
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "digest_text",
     "duration",
     "join_words",
-    "refusal",
     "reporter",
     "whole_folder",
     "write_whole",

@@ -83,8 +83,10 @@ def writing(target: object) -> Iterator[None]:
     """Turn the operating system's refusals to write into sentences that name `target`."""
     try:
         yield
-    except OSError as error:
-        sentence = refusal(error.errno, str(error))
+    except MonosemeError:
+        raise
+    except Exception as error:  # libraries wrap the system's refusals in errors of their own
+        sentence = refusal(getattr(error, "errno", None), str(error))
         if sentence is None:
             raise
         raise MonosemeError(f"cannot write {target}: {sentence}") from error

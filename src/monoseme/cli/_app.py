@@ -65,7 +65,9 @@ def _status() -> int:
     except MonosemeError as error:
         return _failed(str(error), error.exit_status)
     except typer.TyperException as error:
-        hint = "" if str(error).endswith("?") else "; see --help"
+        if not error.format_message():  # no command was given, and the help is printed
+            return 2
+        hint = "" if "?" in str(error) else "; see --help"
         return _failed(f"{error.format_message().rstrip('.')}{hint}", 2)
     except Stopped as stop:
         return _failed(str(stop), 130)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..base import duration
 from ._common import Quiet, Stopped, histogram_line, progress_for, quoted
-
-if TYPE_CHECKING:
-    from ..banks import ConceptBank
 
 MODEL, IMAGE_SIZE = "bundled:efficientnet-lite0", 128
 PATCHES = "patches:samples:?per_image=256&min=0.12&max=0.6"
@@ -56,7 +53,7 @@ def demo(
         from ..visualize import overview
 
         print("3 of 3  drawing", flush=True)
-        chosen = telling(bank, SHOWN)
+        chosen = bank.most_split(SHOWN) or [int(bank.directions[0])]
         overview(bank, run, chosen).savefig(picture)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; what is done is in {out}, and the demo can be run again") from None
@@ -69,23 +66,3 @@ def demo(
     print(f"  run      {run.path}  (monoseme info {quoted(run.path)})")
     print(f"  bank     {folder}")
     print(f"next: monoseme show {quoted(run.path)} {neuron}, or your own images: monoseme demo --images DIR")
-
-
-def telling(bank: ConceptBank, count: int) -> list[int]:
-    """Directions whose concepts lie farthest apart, with no two that show mostly the same images."""
-    per: dict[int, list[float]] = {}
-    for direction, separation in zip(
-        bank.concepts["direction"].to_pylist(), bank.concepts["separation"].to_pylist(), strict=True
-    ):
-        per.setdefault(direction, []).append(separation or 0.0)
-    order = sorted(per, key=lambda direction: (-min(per[direction]), direction))
-    chosen: list[int] = []
-    seen: list[set[int]] = []
-    for direction in order:
-        mine = set(bank.exemplars_of(direction)["image_id"].to_pylist())
-        if all(len(mine & other) <= 0.3 * len(mine) for other in seen):
-            chosen.append(direction)
-            seen.append(mine)
-        if len(chosen) == count:
-            break
-    return chosen or [int(bank.directions[0])]

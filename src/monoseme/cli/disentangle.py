@@ -96,7 +96,7 @@ def disentangle(
     histogram = made.histogram()
     several = sum(count for concepts, count in histogram.items() if concepts > 1)
     used = made.info["parameters"]
-    example = next((int(d) for d in made.directions if len(made.for_direction(int(d))) > 1), int(made.directions[0]))
+    example = next(iter(made.most_split(1)), int(made.directions[0]))
     choose = "" if name == "published" else f" --bank {name}"
     layers = "" if len(opened.layers) == 1 else f" --layer {quoted(acts.name)}"
     lines = [

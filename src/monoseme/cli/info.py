@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..base import MonosemeError
-from ._common import Json, Quiet, RunFolder, progress_for, say
+from ._common import Json, Quiet, RunFolder, count, progress_for, say
 
 
 def info(run: RunFolder, as_json: Json = False) -> None:
@@ -21,7 +21,7 @@ def info(run: RunFolder, as_json: Json = False) -> None:
     lines = [
         f"{facts['path']}: {facts['images']:,} of {facts['listed']:,} images, {state}",
         f"  images      {facts['source']}" + (f", {facts['labels']:,} labels" if facts["labels"] else ", no labels"),
-        f"  model       {facts['model']} (weights {facts['weights_digest']})",
+        f"  model       {facts['model']}, input {'x'.join(map(str, facts['input_size']))}, weights {facts['weights_digest']}",
         f"  kept        {facts['dtype']} activations"
         + (", thumbnails" if facts["thumbnails"] else "")
         + (", predictions" if facts["predictions"] else ""),
@@ -59,7 +59,7 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
             problems.append(str(error))
     if as_json or not problems:
         say(
-            [f"{run} is whole: {len(opened):,} images, {len(opened.columns())} layer columns"],
+            [f"{run} is whole: {len(opened):,} images, {count(len(opened.columns()), 'layer column')}"],
             {"whole": not problems, "problems": problems},
             as_json,
         )

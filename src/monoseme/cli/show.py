@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import BankOption, Json, LayerOption, RunFolder, say
+from ._common import BankOption, Json, LayerOption, RunFolder, count, say
 
 
 def show(
@@ -30,8 +30,9 @@ def show(
     concepts = loaded.for_direction(neuron)
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
-    count = f"{len(concepts)} concept{'' if len(concepts) == 1 else 's'}"
-    lines = [f"neuron {neuron} of {loaded.layer}: {count} in {len(exemplars)} exemplars, {dropped} dropped"]
+    lines = [
+        f"neuron {neuron} of {loaded.layer}: {count(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped"
+    ]
     facts: list[dict[str, Any]] = []
     for concept in concepts:
         row = loaded.concepts.slice(concept.number, 1).to_pylist()[0]

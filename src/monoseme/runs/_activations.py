@@ -27,10 +27,11 @@ class RunActivations(Activations):
         self._provenance = {**provenance, "pooling": column.pooling}
 
     def __getitem__(self, rows: npt.ArrayLike | slice) -> npt.NDArray[np.floating[Any]]:
-        numbers = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        if not isinstance(chosen, slice) and chosen.size == 0:
+            return np.empty((*chosen.shape, self.shape[1]), dtype=self.dtype)
+        numbers = np.arange(len(self))[chosen]
         unique, where = np.unique(numbers, return_inverse=True)  # a row that is asked for twice is read once
-        if len(unique) == 0:
-            return np.empty((*numbers.shape, self.shape[1]), dtype=self.dtype)
         return self._matrix(self._table.take(unique, columns=[self._column]))[where.reshape(numbers.shape)]
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, npt.NDArray[np.floating[Any]]]]:

@@ -152,6 +152,7 @@ class Run:
             "set_aside": len(self.quarantined()),
             "source": manifest.images["source"],
             "model": manifest.model.get("spec"),
+            "input_size": manifest.model.get("input_size") or [],
             "weights_digest": manifest.model.get("weights_digest"),
             "dtype": manifest.dtype,
             "thumbnails": manifest.thumbnails is not None,

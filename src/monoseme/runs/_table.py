@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..base import MonosemeError, refusal
+from ..base import MonosemeError, writing
 from ._manifest import LayerColumn, Manifest
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def create(folder: Path, manifest: Manifest) -> None:
     """An empty table; its first commit holds the schema and the manifest."""
     import lance
 
-    with storing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lance.write_dataset(schema_of(manifest).empty_table(), folder / ACTIVATIONS, mode="create")
 
@@ -85,7 +84,7 @@ def append(folder: Path, table: pa.Table) -> None:
     """Add rows in one commit."""
     import lance
 
-    with storing(folder):
+    with writing(folder):
         lance.write_dataset(table, folder / ACTIVATIONS, mode="append")
 
 
@@ -93,7 +92,7 @@ def set_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest in one commit."""
     import lance
 
-    with storing(folder):
+    with writing(folder):
         lance.dataset(folder / ACTIVATIONS).update_schema_metadata(manifest.encode())
 
 
@@ -101,7 +100,7 @@ def add_columns(folder: Path, columns: Sequence[LayerColumn], dtype: str) -> Non
     """Add empty layer columns in one commit; `fill` fills them fragment by fragment."""
     import lance
 
-    with storing(folder):
+    with writing(folder):
         table = lance.dataset(folder / ACTIVATIONS)
         table.add_columns([layer_field(column, dtype) for column in columns])
 
@@ -116,7 +115,7 @@ def fill(folder: Path, fragment_id: int, values: pa.Table) -> None:
     """Set columns of one fragment, rows matched by image_id, in one commit."""
     import lance
 
-    with storing(folder):
+    with writing(folder):
         table = lance.dataset(folder / ACTIVATIONS)
         fragment, fields = table.get_fragment(fragment_id).update_columns(values, "image_id", "image_id")
         operation = lance.LanceOperation.Update(updated_fragments=[fragment], fields_modified=fields)
@@ -130,7 +129,7 @@ def quarantine(folder: Path, bad: Sequence[dict[str, Any]]) -> None:
     known = {row["entry"] for row in quarantined(folder).to_pylist()}
     new = [row for row in bad if row["entry"] not in known]
     if new:
-        with storing(folder):
+        with writing(folder):
             lance.write_dataset(pa.Table.from_pylist(new, schema=BAD), folder / QUARANTINE, mode="append")
 
 
@@ -153,20 +152,8 @@ def tidy(folder: Path) -> None:
 
     import lance
 
-    with storing(folder):
+    with writing(folder):
         lance.dataset(folder / ACTIVATIONS).cleanup_old_versions(older_than=timedelta(0))
-
-
-@contextmanager
-def storing(folder: Path) -> Iterator[None]:
-    """Lance's and the system's refusals to write as sentences."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError) as error:
-        sentence = refusal(getattr(error, "errno", None), str(error))
-        if sentence is None:
-            raise
-        raise MonosemeError(f"cannot write {folder}: {sentence}") from error
 
 
 def _first_line(error: Exception) -> str:
