@@ -95,6 +95,18 @@ def test_cosines_with_each_other_and_with_given_directions(bank):
         bank.cosines(np.ones(7))
 
 
+def test_the_directions_named_first_are_split_most_clearly():
+    random = np.random.default_rng(0)
+    label = random.integers(0, 4, 400)
+    centres = np.array([[9, 0, 9, 0], [9, 0, 0, 9], [0, 6, 2, 0], [0, 6, 0, 2]])
+    acts = (centres[label] + random.normal(size=(400, 4))).astype(np.float32)
+    bank = ms.disentangle(acts, select=[0, 1], top=80, distance_threshold=12.0)
+    assert [len(bank.for_direction(direction)) for direction in (0, 1)] == [2, 2]
+    assert bank.most_split(2) == [0, 1]
+    assert bank.most_split(1) == [0]
+    assert ms.disentangle(acts, select=[0], top=80, distance_threshold=1e4).most_split() == []
+
+
 def test_unknown_directions_and_too_many_images_are_refused(bank):
     with pytest.raises(ms.UsageError, match=r"direction 0 was not split .* \(2 to 19\)"):
         bank.for_direction(0)

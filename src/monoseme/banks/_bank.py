@@ -224,7 +224,10 @@ class ConceptBank:
         return np.asarray((self.heights >= distance_threshold).sum(1) + 1)
 
     def most_split(self, count: int = 5, *, overlap: float = 0.3) -> list[int]:
-        """Directions whose concepts lie farthest apart: where to look first.
+        """Directions whose concepts are told apart most clearly: where to look first.
+
+        They are ranked by the least of their concepts' squared separation over twice the sum of squared distances to the
+        concept's own centre, so that neither units nor a few stray images decide.
 
         Parameters
         ----------
@@ -233,17 +236,20 @@ class ConceptBank:
         overlap : float
             Of two directions that share more than this part of their exemplars only the first is named.
         """
-        separation = {
-            direction: min(found)
-            for direction, found in self._by_direction("separation").items()
-            if len(found) > 1 and None not in found
-        }
-        exemplars = self._image_ids()
+        member = self.exemplars["concept"].is_valid().to_numpy(zero_copy_only=False)
+        own = self.exemplars["concept"].drop_null().to_numpy()
+        scatter = np.bincount(own, self.exemplars["squared_distance"].to_numpy()[member], minlength=len(self))
+        separation = self.concepts["separation"].to_numpy(zero_copy_only=False)
+        several = np.flatnonzero(np.isfinite(separation))
+        clear = separation[several] ** 2 / np.maximum(2 * scatter[several], np.finfo(np.float64).tiny)
+        directions, first = np.unique(self.concepts["direction"].to_numpy()[several], return_index=True)
+        least = np.minimum.reduceat(clear, first) if len(several) else clear
+        images = self.exemplars["image_id"].to_numpy().reshape(len(self.directions), -1)
         chosen: dict[int, set[int]] = {}
-        for direction in sorted(separation, key=lambda direction: (-separation[direction], direction)):
+        for direction in directions[np.argsort(-least, kind="stable")].tolist():
             if len(chosen) == count:
                 break
-            mine = set(exemplars[self.position(direction)].tolist())
+            mine = set(images[self.position(direction)].tolist())
             if all(len(mine & other) <= overlap * len(mine) for other in chosen.values()):
                 chosen[direction] = mine
         return list(chosen)
@@ -265,18 +271,6 @@ class ConceptBank:
         return (
             f"<concept bank of {self.layer}: {len(self):,} concepts from {len(self.directions):,} directions, {method}>"
         )
-
-    def _by_direction(self, column: str) -> dict[int, list[Any]]:
-        found: dict[int, list[Any]] = {}
-        for direction, value in zip(
-            self.concepts["direction"].to_pylist(), self.concepts[column].to_pylist(), strict=True
-        ):
-            found.setdefault(direction, []).append(value)
-        return found
-
-    def _image_ids(self) -> npt.NDArray[np.int64]:
-        """(D, K) exemplars of each direction, best first."""
-        return np.asarray(self.exemplars["image_id"].to_numpy().reshape(len(self.directions), -1))
 
     def _members(self, number: int) -> npt.NDArray[np.int64]:
         concept = self.concepts.slice(number, 1)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..base import duration
 from ._common import Quiet, Stopped, histogram_line, progress_for, quoted
 
+if TYPE_CHECKING:
+    from ..banks import ConceptBank
+    from ..base import Activations
+
 MODEL, IMAGE_SIZE = "bundled:efficientnet-lite0", 128
 PATCHES = "patches:samples:?per_image=256&min=0.12&max=0.6"
-TOP, PER_PHOTOGRAPH = 40, 4
+TOP, PER_PHOTOGRAPH = 30, 3
 CLOSER = 0.8
 SHOWN = 5
 
@@ -53,7 +57,8 @@ def demo(
         from ..visualize import overview
 
         print("3 of 3  drawing", flush=True)
-        chosen = bank.most_split(SHOWN) or [int(bank.directions[0])]
+        chosen = [each for each in bank.most_split(20 * SHOWN) if images or _varied(bank, acts, each)][:SHOWN]
+        chosen = chosen or [int(bank.directions[0])]
         overview(bank, run, chosen).savefig(picture)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; what is done is in {out}, and the demo can be run again") from None
@@ -66,3 +71,11 @@ def demo(
     print(f"  run      {run.path}  (monoseme info {quoted(run.path)})")
     print(f"  bank     {folder}")
     print(f"next: monoseme show {quoted(run.path)} {neuron}, or your own images: monoseme demo --images DIR")
+
+
+def _varied(bank: ConceptBank, acts: Activations, direction: int) -> bool:
+    """Whether each concept of a direction has patches of several photographs."""
+    photographs = acts.images().groups
+    return photographs is None or all(
+        len(set(photographs[concept.image_ids].tolist())) >= 3 for concept in bank.for_direction(direction)
+    )

@@ -86,7 +86,7 @@ def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int
         )
     panels = []
     for place, concept in enumerate(bank.for_direction(direction)):
-        text = f"concept {concept.number}\n{_count(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1)}".rstrip()
+        text = f"concept {concept.number}\n{_count(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=20)}".rstrip()
         panels.append((text, COLOURS[place % len(COLOURS)], _strip(run, concept.image_ids[: columns * rows], columns)))
     exemplars = bank.exemplars_of(direction)
     out = exemplars["image_id"].to_numpy()[exemplars["concept"].is_null().to_numpy(zero_copy_only=False)]
@@ -95,11 +95,11 @@ def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int
     return panels
 
 
-def commonest(run: Run, image_ids: npt.ArrayLike, limit: int = 3) -> str:
+def commonest(run: Run, image_ids: npt.ArrayLike, limit: int = 3, width: int = 60) -> str:
     """The commonest labels of some images, as ``apple 21, tomato 6``; empty where there are no labels."""
     labels = [label for label in run.images(image_ids, ["label"])["label"].to_pylist() if label is not None]
     order = sorted(Counter(labels).items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"{printable(name)} {count}" for name, count in order[:limit])
+    return ", ".join(f"{printable(name, width)} {count}" for name, count in order[:limit])
 
 
 def printable(text: str, limit: int = 60) -> str:

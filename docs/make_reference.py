@@ -1,0 +1,100 @@
+"""Write the reference pages from the program itself: ``docs/api.md`` from the docstrings, ``docs/cli.md`` from the help.
+
+Run with ``--check`` to see whether they are up to date (exit status 1 if not).
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+import typer
+from typer.main import get_command
+
+import monoseme as ms
+from monoseme.cli import app
+
+DOCS = Path(__file__).parent
+CLASSES_WITH_METHODS = ("Run", "ConceptBank", "Concept", "Activations", "Model")
+GROUPS = {
+    "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
+    "Runs": ("embed", "open_run", "verify_run", "Run", "Activations"),
+    "Splitting": ("disentangle", "recut", "svd_directions", "Published", "Splitter"),
+    "Banks": ("load_bank", "ConceptBank", "Concept"),
+    "Pictures": ("concept_grid", "overview"),
+    "Errors": ("MonosemeError", "UsageError"),
+}
+
+
+def api() -> str:
+    """Every public name with its signature and docstring."""
+    missing = set(ms.__all__) - {name for names in GROUPS.values() for name in names}
+    if missing:
+        raise SystemExit(f"add {sorted(missing)} to GROUPS")
+    parts = ["# Python reference", "", "Written by `make docs` from the docstrings. `import monoseme as ms`.", ""]
+    for group, names in GROUPS.items():
+        parts += [f"## {group}", ""]
+        for name in names:
+            parts += _entry(f"ms.{name}", getattr(ms, name), "###")
+            if name in CLASSES_WITH_METHODS:
+                for method, member in inspect.getmembers(getattr(ms, name)):
+                    if not method.startswith("_") and inspect.getdoc(member) and _is_own(getattr(ms, name), method):
+                        parts += _entry(f"{name}.{method}", member, "####")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def cli() -> str:
+    """The help of every command."""
+    command = get_command(app)
+    parts = ["# Command line reference", "", "Written by `make docs` from the program's own help.", ""]
+    parts += [
+        "Every command shows progress on a terminal and plain lines elsewhere. Exit status: 0 done, 1 failed, 2 bad usage,",
+        "130 stopped by Ctrl-C.",
+        "",
+    ]
+    for name, each in command.commands.items():
+        with typer.Context(each, info_name=f"monoseme {name}") as context:
+            parts += [f"## monoseme {name}", "", (each.help or "").strip(), "", "```", context.get_usage(), "```", ""]
+            parts += ["| option | meaning |", "|---|---|"]
+            for parameter in each.params:
+                record = parameter.get_help_record(context)
+                if record is not None:
+                    shown = [text.replace("|", "\\|") for text in record]
+                    parts.append(f"| `{shown[0]}` | {shown[1]} |")
+            parts.append("")
+    return "\n".join(part.rstrip() for part in parts).rstrip() + "\n"
+
+
+def _entry(name: str, thing: object, heading: str) -> list[str]:
+    try:
+        signature = str(inspect.signature(thing)) if callable(thing) else ""
+    except (TypeError, ValueError):
+        signature = ""
+    text = inspect.getdoc(thing) or ""
+    shown = [f"{heading} `{name}`", ""]
+    if signature and not (inspect.isclass(thing) and signature == "(*args, **kwargs)"):
+        shown += ["```python", f"{name}{signature.replace(chr(39), '')}", "```", ""]
+    return [*shown, "```text", text, "```", ""]
+
+
+def _is_own(owner: type, name: str) -> bool:
+    return any(name in vars(base) for base in owner.__mro__ if base.__module__.startswith("monoseme"))
+
+
+def main() -> None:
+    """Write, or check."""
+    stale = []
+    for name, text in (("api.md", api()), ("cli.md", cli())):
+        path = DOCS / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+                print(f"wrote docs/{name}")
+    if stale and "--check" in sys.argv:
+        raise SystemExit(f"{', '.join(stale)} in docs is out of date; run make docs")
+
+
+if __name__ == "__main__":
+    main()
