@@ -16,7 +16,9 @@ _BLOCK = 4_096
 _SHARES = (0.24, 0.50, 0.21, 0.05)
 
 
-def make_layer(path: Path, images: int = IMAGES, neurons: int = NEURONS, classes: int = CLASSES, seed: int = 0) -> np.ndarray:
+def make_layer(
+    path: Path, images: int = IMAGES, neurons: int = NEURONS, classes: int = CLASSES, seed: int = 0
+) -> np.ndarray:
     """A float32 .npy file (images, neurons) at `path`, made unless it is there, opened as a memory map.
 
     Images of a class lie together, as in a listing of class folders.

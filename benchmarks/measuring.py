@@ -1,0 +1,106 @@
+"""What the benchmarks share: rounds in alternation, medians with spreads, peak memory, and a line about the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def alternate(rounds: int, steps: dict[str, Callable[[], Any]]) -> dict[str, list[Any]]:
+    """Results of each step from `rounds` rounds; each round runs every step once, so that a slow minute hits them all."""
+    found: dict[str, list[Any]] = {name: [] for name in steps}
+    for number in range(rounds):
+        for name, step in steps.items():
+            found[name].append(step())
+            print(f"  round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+    return found
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Median, least and greatest.
+
+    >>> spread([3.0, 1.0, 2.0], ".0f")
+    '2 (1 to 3)'
+    """
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def verdict(value: float, goal: float, *, at_least: bool, quick: bool = False) -> str:
+    """The goal, and whether it is reached."""
+    reached = value >= goal if at_least else value <= goal
+    said = "which --quick cannot tell" if quick else "reached" if reached else "MISSED"
+    return f"goal: {'at least' if at_least else 'at most'} {goal:g}, {said}"
+
+
+def in_new_process(file: str, *arguments: object) -> Any:
+    """What a part of a benchmark prints as JSON when it runs in a process of its own."""
+    command = [sys.executable, file, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def peak_memory(process: int | str = "self") -> int:
+    """Peak resident bytes of a process. (`ru_maxrss` will not do: a child inherits that of its parent.)"""
+    with suppress(OSError, ProcessLookupError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+class ChildrenPeak:
+    """Adds up the peak memory of the child processes that are seen while a ``with`` block lasts."""
+
+    def __enter__(self) -> ChildrenPeak:
+        self._peaks: dict[str, int] = {}
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    @property
+    def total(self) -> int:
+        """Bytes."""
+        return sum(self._peaks.values())
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.25):
+            for children in Path("/proc/self/task").glob("*/children"):
+                with suppress(OSError):
+                    for child in children.read_text().split():
+                        self._peaks[child] = max(self._peaks.get(child, 0), peak_memory(child))
+
+
+def describe_machine(*packages: str) -> str:
+    """Cores, processor, memory, Python, and the versions of the packages that matter."""
+    name, vector = platform.processor() or platform.machine(), ""
+    with suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text()
+        lines = dict(map(str.strip, line.split(":", 1)) for line in text.splitlines() if ":" in line)
+        name = f"{lines['model name']} (family {lines['cpu family']}, model {lines['model']})"
+        vector = ", AVX-512" if "avx512f" in lines["flags"] else ", AVX2" if "avx2" in lines["flags"] else ""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{package} {_version(package)}" for package in packages)
+    return f"{CORES} cores of {name}{vector}, {memory:.0f} GiB; Python {platform.python_version()}; {versions}"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
