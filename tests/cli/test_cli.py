@@ -184,9 +184,10 @@ def test_help_and_version_answer_without_heavy_imports():
 
 def test_ctrl_c_says_what_is_safe_and_the_same_command_goes_on(photos, tmp_path):
     out = tmp_path / "run"
+    images = f"patches:{photos}?per_image=20&flat=0"
     command = [
-        *(sys.executable, "-m", "monoseme", "embed", "bundled:efficientnet-lite0", str(photos), "--out", str(out)),
-        *("--batch-size", "1", "--commit-every", "2", "--image-size", "160", "--workers", "1"),
+        *(sys.executable, "-m", "monoseme", "embed", "bundled:efficientnet-lite0", images, "--out", str(out)),
+        *("--batch-size", "4", "--commit-every", "8", "--image-size", "160", "--workers", "1"),
     ]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=root) as process:
@@ -200,9 +201,9 @@ def test_ctrl_c_says_what_is_safe_and_the_same_command_goes_on(photos, tmp_path)
     assert "run the same command again to go on" in error
     assert "Traceback" not in error
     safe = len(ms.open_run(out))
-    assert 0 < safe < 61
+    assert 0 < safe < 1220
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
-    assert f"going on from image {safe:,} of 61" in done.stderr
+    assert f"going on from image {safe:,} of 1,220" in done.stderr
     assert ms.open_run(out).finished
 
 

@@ -1,18 +1,11 @@
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from monoseme.models import keep_freed_memory
+from tests.torchvision_shim import make_torchvision_importable
 
-_shim = importlib.util.spec_from_file_location(
-    "torchvision_shim", Path(__file__).resolve().parents[1] / "torchvision_shim.py"
-)
-_module = importlib.util.module_from_spec(_shim)
-_shim.loader.exec_module(_module)
-_module.make_torchvision_importable()
+make_torchvision_importable()
 
 # Dozens of networks are built and dropped: without this, most of the time goes into faulting the same pages in again.
 keep_freed_memory()
