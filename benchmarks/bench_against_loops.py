@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from bench_disentangle import CACHE, QUICK, Size
-from measuring import alternate, describe_machine, spread, verdict
+from measuring import MOST_ROUNDS, alternate, describe_machine, spread, verdict
 from published_loops import Found, Settings, published_loops, split
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def main() -> None:
         ),
         Loop("scikit-learn loop", options.sklearn, SKLEARN_GOAL, lambda n: sklearn_loop(acts, n, settings)),
     )
-    chosen = np.linspace(0, neurons - 1, rounds * max(loop.neurons for loop in loops), dtype=int).reshape(rounds, -1)
+    most = rounds * MOST_ROUNDS
+    chosen = np.linspace(0, neurons - 1, most * max(loop.neurons for loop in loops), dtype=int).reshape(most, -1)
     turns = iter(np.repeat(chosen, len(loops), axis=0).tolist())  # the neurons of each loop of each round
     steps: dict[str, Callable[[], float]] = {
         loop.name: lambda loop=loop: loop.seconds_each(next(turns)[: loop.neurons], bank) for loop in loops
@@ -74,7 +75,7 @@ def main() -> None:
         )
         print(f"{loop.name}: {spread(each, '.3f')} s a neuron, {median(each) * neurons:,.0f} s for all")
         print(f"  / disentangle: {spread(ratios, '.1f')}{goal}")
-    print(f"all agree with disentangle on the concepts of the {rounds * options.sklearn} neurons that were timed")
+    print("all agree with disentangle on the concepts of all neurons that were timed")
 
 
 @dataclass(frozen=True)

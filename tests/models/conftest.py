@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from tests.torchvision_shim import make_torchvision_importable
 
 from monoseme.models import keep_freed_memory
-from tests.torchvision_shim import make_torchvision_importable
 
 make_torchvision_importable()
 
