@@ -65,7 +65,8 @@ def disentangle(
     acts = opened.activations(layer, pooling)
     from ..banks import bank_folder
 
-    name = bank or method
+    pooled = str(acts.provenance()["pooling"])
+    name = bank or (method if pooled == "mean" else f"{method}-{pooled}")
     target = bank_folder(opened.path, acts.name, name)
     if target.exists() and not overwrite:
         raise UsageError(

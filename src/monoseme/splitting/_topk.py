@@ -44,14 +44,14 @@ class RunningTop:
 
     def add(self, scores: Tensor, rows: Tensor) -> None:
         """Take in a block: scores (D, B) float32 of the rows (B,), in ascending order and after all rows before."""
-        if torch.isinf(self._least).any():
+        while len(rows) and torch.isinf(self._least).any():
             # Nothing to compare with yet: begin with few rows, then only what beats them.
             begin = min(len(rows), 2 * self._k)
             everything = torch.arange(len(self._keys))
             self._merge(everything, _pack(scores[:, :begin], rows[:begin].expand(len(self._keys), begin)))
             scores, rows = scores[:, begin:], rows[begin:]
-            if torch.isinf(self._least).any():
-                return self.add(scores, rows) if len(rows) else None
+        if len(rows) == 0:
+            return
         # Later rows lose ties, so only a score strictly above the K-th best can enter.
         column, position = self._where_above(scores)
         counts = torch.bincount(column, minlength=len(self._keys))
@@ -67,7 +67,6 @@ class RunningTop:
             new = torch.full((len(some), int(counts[some].max())), _NONE, dtype=torch.int64)
             new[slot[column[mine]], place[mine]] = keys[mine]
             self._merge(some, new)
-        return None
 
     def result(self) -> tuple[Tensor, Tensor]:
         """Rows (D, K) int64 and scores (D, K) float32, best first; row -1 where there were fewer than K rows."""
