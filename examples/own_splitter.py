@@ -1,5 +1,6 @@
 """A way of splitting of one's own: k-means with a fixed number of clusters, on made-up embeddings."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +18,7 @@ class Always:
     concepts: int = 2
     name = "always"
 
-    def fitted(self, random_sets: np.ndarray) -> Self:
+    def fitted(self, random_sets: Iterator[np.ndarray]) -> Self:
         return self
 
     def split(self, exemplars: Exemplars) -> Split:

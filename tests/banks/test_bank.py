@@ -182,3 +182,42 @@ def test_names_that_are_no_file_names_are_refused(tmp_path, name):
 def test_a_folder_without_banks_says_how_to_make_one(tmp_path):
     with pytest.raises(ms.UsageError, match="monoseme disentangle"):
         ms.load_bank(tmp_path)
+
+
+def test_a_folder_of_something_else_is_never_replaced_by_a_bank(bank, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ms.UsageError, match="not a bank and not empty"):
+        bank.save(tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis" / "thesis.txt").exists()
+
+
+def test_ctrl_c_between_the_renames_leaves_the_old_bank(bank, tmp_path, monkeypatch):
+    import os
+
+    folder = bank.save(tmp_path / "bank")
+    replace, calls = os.replace, []
+
+    def stop_at_the_second(one, other):
+        calls.append(one)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        replace(one, other)
+
+    monkeypatch.setattr(os, "replace", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        bank.save(folder, overwrite=True)
+    assert len(ms.load_bank(folder)) == len(bank)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"format": 1}', "[" * 100_000])
+def test_a_hostile_description_of_a_bank_is_refused_in_a_sentence(bank, tmp_path, text):
+    folder = bank.save(tmp_path / "bank")
+    (folder / "bank.json").write_text(text)
+    with pytest.raises(ms.MonosemeError, match="damaged"):
+        ms.load_bank(folder)
+
+
+def test_numbers_of_numpy_as_parameters_can_be_kept(layer, tmp_path):
+    made = ms.disentangle(layer, top=np.int64(40), distance_threshold=np.float32(12), min_size=np.int64(3), select=[1])
+    assert ms.load_bank(made.save(tmp_path / "bank")).info["parameters"]["distance_threshold"] == 12.0

@@ -41,7 +41,7 @@ def test_the_whole_way_from_photos_to_concepts(monoseme, photos, tmp_path):
     status, text, _ = monoseme("embed", MODEL, photos, "--layer", "1", "--layer", "3", "--out", out, "--workers", 0)
     assert status == 0
     assert "61 images x 1 (12 neurons, mean), 3 (20 neurons, mean)" in text
-    assert text.splitlines()[-1] == f"next: monoseme disentangle {out}"
+    assert text.splitlines()[-1] == f"next: monoseme disentangle {out} --layer 3"
     status, text, _ = monoseme("disentangle", out, "--layer", "3", "--top", 20)
     assert status == 0
     bank = ms.load_bank(out)

@@ -215,3 +215,33 @@ def test_patches_know_their_photograph(tmp_path, photos, small_model):
     for direction in bank.directions:
         ids = bank.exemplars_of(int(direction))["image_id"].to_numpy()
         assert len(np.unique(groups[ids])) == 30
+
+
+def test_a_module_whose_forward_refers_back_to_itself_is_not_run_twice_at_once(
+    tmp_path, photos, small_model, small_run
+):
+    model = make_small_model()
+    original = model.module
+    forward = type(original).forward
+    original.forward = lambda x: forward(original, x)  # a copy of this still calls the original's layers
+    run = ms.embed(model, photos, ["1", "3"], tmp_path / "run", batch_size=2, workers=0)
+    for layer in ("1", "3"):
+        np.testing.assert_allclose(run.activations(layer)[:], small_run.activations(layer)[:], atol=1e-5)
+
+
+def test_layers_whose_names_are_no_column_names_are_kept_apart(tmp_path, photos):
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Sequential()
+            self.a.add_module("b", nn.Conv2d(3, 4, 3))
+            self.add_module("a/b", nn.Conv2d(4, 5, 3))
+            self.add_module("tick`%", nn.Conv2d(5, 6, 3))
+
+        def forward(self, x):
+            return getattr(self, "tick`%")(getattr(self, "a/b")(self.a.b(x)))
+
+    model = ms.wrap(Odd(), ms.Preprocess.imagenet(16), device="cpu")
+    run = ms.embed(model, photos, ["a.b", "a/b", "tick`%"], tmp_path / "run", workers=0)
+    assert [run.activations(layer).shape[1] for layer in ("a.b", "a/b", "tick`%")] == [4, 5, 6]
+    assert ms.verify_run(tmp_path / "run") == []

@@ -250,3 +250,77 @@ def test_the_remains_of_a_run_killed_before_its_first_commit_are_no_hindrance(tm
     data.mkdir(parents=True)
     (data / "half.lance").write_bytes(b"half")
     assert ms.embed(make_small_model(), photos, ["1"], tmp_path / "run", workers=0).finished
+
+
+def test_what_the_model_cannot_give_is_refused_before_anything_is_written_or_replaced(tmp_path, photos):
+    out = tmp_path / "run"
+    with pytest.raises(ms.UsageError, match="class token"):
+        ms.embed(make_small_model(), photos, ["1"], out, pooling="cls", workers=0)
+    assert not out.exists()
+    ms.embed(make_small_model(), photos, ["1"], out, workers=0)
+    for overwrite in (False, True):
+        with pytest.raises(ms.UsageError, match="class token"):
+            ms.embed(make_small_model(), photos, ["1"], out, pooling="cls", workers=0, overwrite=overwrite)
+        assert ms.open_run(out).finished
+        assert ms.verify_run(out) == []
+
+
+def test_overwriting_with_the_same_goes_on_instead_of_starting_again(unfinished, photos):
+    version = ms.open_run(unfinished)._lance.version
+    run = ms.embed(make_small_model(), photos, ["1"], unfinished, batch_size=4, workers=0, overwrite=True)
+    assert run.finished
+    assert version > 1
+    assert run.images()["image_id"].to_pylist() == list(range(61))
+
+
+def test_overwriting_a_finished_run_with_the_same_keeps_its_banks(tmp_path, photos):
+    run = ms.embed(make_small_model(), photos, ["1"], tmp_path / "run", workers=0)
+    bank = ms.disentangle(run.activations(), top=20)
+    bank.save(tmp_path / "run" / "banks" / "1" / "mine")
+    ms.embed(make_small_model(), photos, ["1"], tmp_path / "run", workers=0, overwrite=True)
+    assert len(ms.load_bank(tmp_path / "run", name="mine")) == len(bank)
+
+
+def test_a_kill_while_an_old_run_is_cleared_can_be_made_good(tmp_path, photos, monkeypatch):
+    import shutil
+
+    out = tmp_path / "run"
+    run = ms.embed(make_small_model(), photos, ["1"], out, workers=0)
+    ms.disentangle(run.activations(), top=20).save(out / "banks" / "1" / "mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ms.embed(make_small_model(1), photos, ["1"], out, workers=0, overwrite=True)
+    again = ms.embed(make_small_model(1), photos, ["1"], out, workers=0)
+    assert ms.verify_run(out) == []
+    assert again.manifest.model["weights_digest"] == make_small_model(1).weights_digest
+
+
+def test_a_kill_between_promising_a_layer_and_adding_its_column_can_be_made_good(tmp_path, photos, monkeypatch):
+    out = tmp_path / "run"
+    ms.embed(make_small_model(), photos, ["1"], out, workers=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(_table, "add_columns", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ms.embed(make_small_model(), photos, ["3"], out, workers=0)
+    assert ms.open_run(out).layers == ("1",)
+    assert ms.embed(make_small_model(), photos, ["3"], out, workers=0).layers == ("1", "3")
+    assert ms.verify_run(out) == []
+
+
+def test_an_added_layer_that_does_not_fit_does_not_stand_in_the_way_of_others(tmp_path, photos):
+    model = make_small_model()
+    model.module[2].weight.mul_(1e7)
+    out = tmp_path / "run"
+    ms.embed(model, photos, ["1"], out, dtype="float16", workers=0)
+    with pytest.raises(ms.MonosemeError, match="too large for float16"):
+        ms.embed(model, photos, ["3"], out, dtype="float16", workers=0)
+    run = ms.embed(model, photos, ["0"], out, dtype="float16", workers=0)
+    assert run.layers == ("1", "0")
+
+
+def test_an_image_that_could_be_loaded_after_all_is_not_counted_as_set_aside(unfinished, photos):
+    _table.quarantine(unfinished, [{"entry": 20, "uri": "x.jpg", "reason": "memory ran out"}])
+    ms.embed(make_small_model(), photos, ["1"], unfinished, batch_size=4, workers=0)
+    assert len(ms.open_run(unfinished).quarantined()) == 0
+    assert ms.verify_run(unfinished) == []

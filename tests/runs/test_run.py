@@ -98,6 +98,7 @@ def test_a_moved_run_opens_without_model_or_images(made, tmp_path):
         ('{"format": 1}', "manifest of .* is damaged"),
         ('{"format": 1, "layers": 3}', "manifest of .* is damaged"),
         ("[]", "manifest of .* is damaged"),
+        ("[" * 100_000, "manifest of .* is damaged"),
     ],
 )
 def test_a_manifest_that_is_not_one_is_refused_in_a_sentence(made, manifest, sentence):
@@ -183,3 +184,32 @@ def test_half_precision_finds_the_same_exemplars_on_real_embeddings(shared):
     ):
         one, other = set(one.tolist()), set(other.tolist())
         assert len(one & other) / len(one | other) >= 0.98
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("channels", 6),
+        ("channels", 10**12),
+        ("channels", -1),
+        ("channels", "x"),
+        ("layers", []),
+        ("model", "x"),
+        ("images", {}),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_table_is_refused_in_a_sentence(made, field, value):
+    table = lance.dataset(made / "activations.lance")
+    manifest = json.loads(table.schema.metadata[b"monoseme"])
+    if field == "channels":
+        manifest["layers"][0]["channels"] = value
+    else:
+        manifest[field] = value
+    table.update_schema_metadata({"monoseme": json.dumps(manifest)})
+    with pytest.raises(ms.MonosemeError, match="manifest of"):
+        ms.open_run(made)
+
+
+def test_unknown_facts_are_refused_with_the_known_ones(small_run):
+    with pytest.raises(ms.UsageError, match="did you mean label"):
+        small_run.images(columns=["lable"])

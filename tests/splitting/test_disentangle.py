@@ -207,3 +207,37 @@ def test_a_splitter_of_ones_own_is_used(layer):
     same(ms.disentangle(layer, splitter, top=40), ms.disentangle(layer, **OPTIONS))
     with pytest.raises(ms.UsageError, match="belongs into the splitter"):
         ms.disentangle(layer, splitter, min_size=3)
+
+
+def test_neurons_are_chosen_by_numbers_or_by_a_mask(layer):
+    mask = np.zeros(24, bool)
+    mask[[3, 20]] = True
+    assert ms.disentangle(layer, select=mask, **OPTIONS).directions.tolist() == [3, 20]
+    for wrong in ([1.9], ["a"], [[1]], np.ones(5, bool)):
+        with pytest.raises(ms.UsageError, match="whole numbers or by a mask"):
+            ms.disentangle(layer, select=wrong, **OPTIONS)
+
+
+def test_the_seed_of_a_splitter_is_the_one_that_is_kept(layer):
+    bank = ms.disentangle(layer, ms.Published(12.0, "q0.95", seed=7), top=40)
+    assert bank.info["parameters"]["seed"] == 7
+
+
+def test_a_run_or_a_path_in_place_of_activations_says_what_to_give(small_run):
+    for wrong in (small_run, "runs/x"):
+        with pytest.raises(ms.UsageError, match="give run.activations"):
+            ms.disentangle(wrong)
+
+
+def test_numbers_too_large_for_single_precision_are_named(layer):
+    wide = layer.astype(np.float64)
+    wide[17, 3] = 1e300
+    with pytest.raises(ms.MonosemeError, match="image 17 are not finite"):
+        ms.disentangle(wide, **OPTIONS)
+
+
+def test_activations_of_another_pooling_cannot_be_cut_again(tmp_path, photos, small_model):
+    run = ms.embed(small_model, photos, ["3"], tmp_path / "run", pooling=["mean", "max"], workers=0)
+    bank = ms.disentangle(run.activations("3", "mean"), top=20)
+    with pytest.raises(ms.UsageError, match="with pooling mean, not max"):
+        ms.recut(bank, run.activations("3", "max"), min_size=3)

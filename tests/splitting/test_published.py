@@ -61,8 +61,8 @@ def test_a_cluster_left_too_small_is_dropped_whole():
 def test_automatic_threshold_is_one_and_a_half_times_the_median_root_of_random_sets():
     sets = np.random.default_rng(0).normal(size=(9, 30, 5)).astype(np.float32)
     roots = ward_trees(centre_and_gram(torch.from_numpy(sets.copy()))[1]).heights[:, -1]
-    assert ms.Published().fitted(sets.copy()).distance_threshold == pytest.approx(1.5 * np.median(roots))
-    assert ms.Published(7.0).fitted(sets).distance_threshold == 7.0
+    assert ms.Published().fitted(iter(sets.copy())).distance_threshold == pytest.approx(1.5 * np.median(roots))
+    assert ms.Published(7.0).fitted(iter(sets)).distance_threshold == 7.0
 
 
 @pytest.mark.parametrize(

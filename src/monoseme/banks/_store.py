@@ -27,6 +27,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Write aside, sync, rename: a crash leaves the old bank or the new one. Equal banks give equal bytes."""
     target = Path(path)
+    if target.is_dir() and not (target / "bank.json").is_file() and any(target.iterdir()):
+        raise UsageError(f"{target} is not a bank and not empty; choose another folder")
     arrays = {
         "vectors": bank.vectors,
         "directions": bank.directions,
@@ -84,7 +86,18 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
             info=info,
         )
         _check(bank)
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError, pa.ArrowException) as error:
+    except PermissionError as error:
+        raise MonosemeError(f"the bank {folder} may not be read: permission denied") from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        SafetensorError,
+        pa.ArrowException,
+    ) as error:
         raise MonosemeError(
             f"the bank {folder} is damaged ({error}); write it again with monoseme disentangle"
         ) from error
@@ -113,7 +126,9 @@ def list_banks(run: Path) -> list[tuple[str, str]]:
 
 
 def _choose(run: Path, layer: str | None, name: str | None) -> Path:
-    banks = list_banks(run) if run.is_dir() else []
+    if not run.is_dir():
+        raise UsageError(f"there is no folder {run}")
+    banks = list_banks(run)
     if not banks:
         raise UsageError(f"there is no bank in {run}; make one with monoseme disentangle")
     fitting = [bank for bank in banks if layer in (None, bank[0]) and name in (None, bank[1])]
@@ -133,7 +148,7 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise ValueError(f"{path.name} lacks the column {missing[0]}")
-    return table
+    return table.select(schema.names).cast(schema)
 
 
 def _check(bank: ConceptBank) -> None:
@@ -163,6 +178,9 @@ def _check(bank: ConceptBank) -> None:
         and (bank.starts is None or bank.starts.shape == (count, width))
         and np.array_equal(bank.concepts["concept"].to_numpy(), np.arange(concepts))
         and bool(np.isin(bank.concepts["direction"].to_numpy(), bank.directions).all())
+        and bool(np.isin(bank.exemplars["concept"].drop_null().to_numpy(), np.arange(concepts)).all())
+        and isinstance(bank.info.get("parameters"), dict)
+        and isinstance(bank.info.get("activations"), dict)
     )
     if not fits:
         raise ValueError("its files do not belong together")

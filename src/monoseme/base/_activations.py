@@ -100,7 +100,11 @@ class ArrayActivations(Activations):
         self.name = name
 
     def __getitem__(self, rows: npt.ArrayLike | slice) -> FloatArray:
-        return self._array[rows if isinstance(rows, slice) else np.asarray(rows)]
+        if isinstance(rows, slice):
+            return self._array[rows]
+        numbers = np.asarray(rows)
+        chosen: FloatArray = self._array[numbers if numbers.size else numbers.astype(np.int64)]
+        return chosen
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, FloatArray]]:
         for start in range(0, self.shape[0], rows):
@@ -127,7 +131,10 @@ def as_activations(source: object) -> Activations:
     if isinstance(source, Activations):
         return source
     if hasattr(source, "detach"):  # a torch tensor, told without importing torch
-        source = source.detach().cpu().numpy()
+        tensor = source.detach().cpu()
+        source = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
+    if isinstance(source, str) or hasattr(source, "activations"):
+        raise UsageError("activations are asked for, not a run; give run.activations(layer)")
     try:
         array = source if isinstance(source, np.ndarray) else np.asarray(source)
     except (TypeError, ValueError) as error:

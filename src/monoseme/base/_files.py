@@ -101,6 +101,8 @@ def refusal(number: int | None, text: str) -> str | None:
         return "the file system is read-only; choose another place"
     if number in (errno.EACCES, errno.EPERM) or "permission denied" in lowered:
         return "permission denied; choose a place you may write to"
+    if number == errno.ENAMETOOLONG or "file name too long" in lowered:
+        return "the name is too long; choose a shorter one"
     if number == errno.ENOTDIR or "not a directory" in lowered:
         return "a part of the path is a file, not a folder"
     return None
@@ -147,7 +149,11 @@ def _swap_in(aside: Path, target: Path) -> None:
     if target.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
         os.replace(target, old / target.name)
-        os.replace(aside, target)
+        try:
+            os.replace(aside, target)
+        except BaseException:
+            os.replace(old / target.name, target)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.replace(aside, target)

@@ -27,8 +27,8 @@ class Task(Protocol):
 class Reporter(Protocol):
     """Something that shows tasks."""
 
-    def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        """Open a task of `total` units (None when unknown); closing it ends its display."""
+    def task(self, description: str, total: int | None, unit: str, done: int = 0) -> AbstractContextManager[Task]:
+        """Open a task of `total` units (None when unknown), `done` of them before; closing it ends its display."""
 
     def note(self, message: str) -> None:
         """Tell something worth knowing that is not an error."""
@@ -38,7 +38,7 @@ class Silent:
     """Shows nothing."""
 
     @contextmanager
-    def task(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
+    def task(self, description: str, total: int | None, unit: str, done: int = 0) -> Iterator[Task]:
         yield self
 
     def advance(self, amount: int = 1) -> None:
@@ -56,8 +56,8 @@ class Lines:
         self._interval = interval
 
     @contextmanager
-    def task(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
-        task = _LineTask(self.note, self._interval, description, total, unit)
+    def task(self, description: str, total: int | None, unit: str, done: int = 0) -> Iterator[Task]:
+        task = _LineTask(self.note, self._interval, description, total, unit, done)
         yield task
         task.finish()
 
@@ -67,11 +67,11 @@ class Lines:
 
 class _LineTask:
     def __init__(
-        self, write: Callable[[str], None], interval: float, description: str, total: int | None, unit: str
+        self, write: Callable[[str], None], interval: float, description: str, total: int | None, unit: str, done: int
     ) -> None:
         self._write, self._interval = write, interval
         self._description, self._total, self._unit = description, total, unit
-        self._done = 0
+        self._done = self._before = done
         self._start = self._last = time.monotonic()
 
     def advance(self, amount: int = 1) -> None:
@@ -87,7 +87,7 @@ class _LineTask:
             self._tell(now)
 
     def _tell(self, now: float) -> None:
-        rate = self._done / max(now - self._start, 1e-9)
+        rate = (self._done - self._before) / max(now - self._start, 1e-9)
         of_total = f" of {self._total:,}" if self._total is not None else ""
         left = "" if self._total is None else f", {duration((self._total - self._done) / max(rate, 1e-9))} left"
         self._write(f"{self._description}: {self._done:,}{of_total} {self._unit}, {rate:,.1f} a second{left}")
@@ -97,7 +97,7 @@ class Bars:
     """Progress bars with rate and time left on a terminal (rich)."""
 
     @contextmanager
-    def task(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
+    def task(self, description: str, total: int | None, unit: str, done: int = 0) -> Iterator[Task]:
         from rich import progress as rich_progress
 
         columns = (
@@ -108,7 +108,7 @@ class Bars:
             rich_progress.TimeRemainingColumn(),
         )
         with rich_progress.Progress(*columns, console=_console(), transient=True) as bars:
-            yield _BarTask(bars, bars.add_task(description, total=total, rate=""))
+            yield _BarTask(bars, bars.add_task(description, total=total, completed=done, rate=""))
 
     def note(self, message: str) -> None:
         _console().print(message, highlight=False, markup=False)

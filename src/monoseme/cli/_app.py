@@ -76,6 +76,8 @@ def _status() -> int:
     except BrokenPipeError:  # the reader of a pipe has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _failed(f"{error.filename or 'the system'}: {(error.strerror or str(error)).splitlines()[0].lower()}", 1)
     except MemoryError:
         return _failed("memory ran out; use a smaller --batch-size, fewer --workers or fewer neurons at a time", 1)
 

@@ -94,7 +94,7 @@ def numbers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
+        if len(part) > 40 or not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
             raise UsageError(f"--neurons takes numbers and ranges such as 0,35,100-199, not {text!r}")
         if dash and int(high) - int(low) > 10_000_000:
             raise UsageError(f"the range {part.strip()} is too long")

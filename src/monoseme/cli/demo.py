@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..base import duration
-from ._common import Quiet, Stopped, histogram_line, progress_for, quoted
+from ._common import Quiet, Stopped, count, histogram_line, progress_for, quoted
 
 if TYPE_CHECKING:
     from ..banks import ConceptBank
@@ -40,7 +40,7 @@ def demo(
     print(f"1 of 3  embedding {what} with {MODEL}", flush=True)
     model = load_model(MODEL, image_size=IMAGE_SIZE)
     try:
-        run = embed(model, images or PATCHES, None, run_folder, overwrite=True, progress=progress)
+        run = embed(model, images or PATCHES, None, run_folder, progress=progress)
         acts = run.activations()
         from ..banks import bank_folder
         from ..splitting import disentangle, recut
@@ -67,7 +67,11 @@ def demo(
         f"\ndone in {duration(time.monotonic() - begin)}: {len(bank):,} concepts from {len(bank.directions):,} neurons"
     )
     print(f"neurons by number of concepts: {histogram_line(bank)}")
-    print(f"  picture  {picture}  ({SHOWN} neurons that fire for several things, split)")
+    several = len(bank.for_direction(neuron)) > 1
+    shown = count(len(chosen), "neuron") + (
+        ", split into the things that they fire for" if several else "; none was split"
+    )
+    print(f"  picture  {picture}  ({shown})")
     print(f"  run      {run.path}  (monoseme info {quoted(run.path)})")
     print(f"  bank     {folder}")
     print(f"next: monoseme show {quoted(run.path)} {neuron}, or your own images: monoseme demo --images DIR")

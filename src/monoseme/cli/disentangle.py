@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import UsageError, duration
+from ..base import UsageError, did_you_mean, duration, join_words
 from ._common import (
     Json,
     LayerOption,
@@ -21,6 +21,8 @@ from ._common import (
     quoted,
     say,
 )
+
+METHODS = ("published",)
 
 
 def disentangle(
@@ -63,8 +65,10 @@ def disentangle(
 
     opened = open_run(run)
     acts = opened.activations(layer, pooling)
-    from ..banks import bank_folder
+    from ..banks import bank_folder, list_banks
 
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}{did_you_mean(method, METHODS)}; use {join_words(METHODS)}")
     pooled = str(acts.provenance()["pooling"])
     name = bank or (method if pooled == "mean" else f"{method}-{pooled}")
     target = bank_folder(opened.path, acts.name, name)
@@ -98,14 +102,14 @@ def disentangle(
     several = sum(count for concepts, count in histogram.items() if concepts > 1)
     used = made.info["parameters"]
     example = next(iter(made.most_split(1)), int(made.directions[0]))
-    choose = "" if name == "published" else f" --bank {name}"
-    layers = "" if len(opened.layers) == 1 else f" --layer {quoted(acts.name)}"
+    several_banks = len(list_banks(opened.path)) > 1
+    choose = f" --layer {quoted(acts.name)} --bank {name}" if several_banks else ""
     lines = [
         f"{target}: {len(made):,} concepts from {len(made.directions):,} directions of {acts.name}, in {duration(seconds)}",
         f"distance threshold {_round(used['distance_threshold'])}, outlier threshold {_round(used['outlier_threshold'])}, "
         f"minimum size {min_size}, {top} exemplars a direction",
         f"directions by number of concepts: {histogram_line(made)} ({several:,} with more than one)",
-        f"next: monoseme show {quoted(run)} {example}{layers}{choose}",
+        f"next: monoseme show {quoted(run)} {example}{choose}",
     ]
     facts = {
         "bank": str(target),

@@ -93,6 +93,7 @@ def embed(
     loaded = load(model, image_size, weights, device, layout, prefix_tokens)
     from ..runs import embed as embed_images
     from ..runs import open_run
+    from ..visualize import printable
 
     begin = time.monotonic()
     try:
@@ -128,7 +129,8 @@ def embed(
         first = run.quarantined().slice(0, 1).to_pylist()[0]
         lines.append(
             f"{facts['set_aside']:,} of {facts['listed']:,} images could not be used and are set aside "
-            f"(the first, {first['uri']}: {first['reason']}; all: monoseme info {quoted(out)})"
+            f"(the first, {printable(first['uri'], 100)}: {printable(first['reason'], 200)}; all: monoseme info {quoted(out)})"
         )
-    lines.append(f"next: monoseme disentangle {quoted(out)}")
+    layers = "" if len(facts["layers"]) == 1 else f" --layer {quoted(run.columns()[-1].layer)}"
+    lines.append(f"next: monoseme disentangle {quoted(out)}{layers}")
     say(lines, {**facts, "seconds": round(seconds, 3)}, as_json)

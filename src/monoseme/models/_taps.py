@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import get_ident
 from types import TracebackType
 
 import torch
@@ -97,7 +98,7 @@ class Tapped:
             self._infos[tap.layer] = info
             self._poolings.setdefault(tap.layer, []).append(tap)
         self._handles: list[RemovableHandle] = []
-        self._running = False
+        self._thread: int | None = None  # that runs a pass of ours
         self._calls: Counter[str] = Counter()
         self._pooled: dict[Tap, Tensor] = {}
 
@@ -135,12 +136,12 @@ class Tapped:
         self._pooled.clear()
         output: object = None
         with torch.inference_mode():
-            self._running = True
+            self._thread = get_ident()
             try:
                 with suppress(_Enough):
                     output = self.model.module(images)
             finally:
-                self._running = False
+                self._thread = None
             predicted = logits(output, len(images)) if self.predictions else None
             pooled = {tap: self._checked(tap, len(images)) for tap in self.taps}
             self._pooled.clear()
@@ -148,7 +149,7 @@ class Tapped:
 
     def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
         def read(_module: nn.Module, _args: object, output: object) -> None:
-            if not self._running:
+            if self._thread != get_ident():
                 return  # somebody else's pass, which is not ours to read or to end
             tensor = first_tensor(output)
             if tensor is not None:

@@ -25,6 +25,7 @@ class RunActivations(Activations):
         self.dtype = np.dtype(dtype)
         self.name = column.layer
         self._provenance = {**provenance, "pooling": column.pooling}
+        self._images: Images | None = None
 
     def __getitem__(self, rows: npt.ArrayLike | slice) -> npt.NDArray[np.floating[Any]]:
         chosen = rows if isinstance(rows, slice) else np.asarray(rows)
@@ -51,6 +52,11 @@ class RunActivations(Activations):
             yield first, np.concatenate(held)
 
     def images(self) -> Images:
+        if self._images is None:
+            self._images = self._read_images()
+        return self._images
+
+    def _read_images(self) -> Images:
         facts = self._table.to_table(columns=["digest", "photograph"])
         digests = np.asarray(facts["digest"].to_numpy(), dtype=np.bytes_)
         photographs = facts["photograph"].combine_chunks().dictionary_encode()

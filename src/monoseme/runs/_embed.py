@@ -6,11 +6,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..base import Lock, MonosemeError, Reporter, Silent, UsageError, join_words
+import pyarrow as pa
+
+from ..base import Lock, MonosemeError, Reporter, Silent, UsageError, join_words, writing
 from ..images import Batch, ImageSource, Loader, Thumbnails, Work, default_workers, open_images
 from . import _table
 from ._forward import Forward
@@ -25,7 +28,7 @@ Pooling = Literal["mean", "max", "cls"]
 
 @dataclass(frozen=True)
 class Options:
-    """How to embed; none of it changes what a layer is, all but `workers` and `commit_every` go into the manifest."""
+    """How to embed; all but `workers` and `commit_every` go into the manifest."""
 
     batch_size: int = 32
     dtype: Literal["float32", "float16"] = "float32"
@@ -105,24 +108,26 @@ def embed(
         No image can be used; activations that are not finite or do not fit float16; a disk that is full.
     """
     from ..models import Model as LoadedModel
-    from ..models import load_model
+    from ..models import Tap, Tapped, load_model
 
     options = Options(batch_size, dtype, predictions, Thumbnails() if thumbnails else None, workers, commit_every)
     if not isinstance(model, LoadedModel):
         model = load_model(model)
-    poolings = [pooling] if isinstance(pooling, str) else list(pooling)
+    poolings = [pooling] if isinstance(pooling, str) else list(dict.fromkeys(pooling))
     wanted = [layers] if isinstance(layers, str) else list(layers or [model.default_layer()])
     folder = Path(out)
     with open_images(images) as source, _held(folder):
         manifest = _manifest(model, source, model.resolve(wanted), poolings, options)
+        # What the model cannot give is refused before anything is written or replaced.
+        Tapped(model, [Tap(column.layer, column.pooling) for column in manifest.layers], predictions=predictions)
         state = _prepare(folder, manifest, overwrite)
         if not state.finished:
             _first_pass(folder, state, model, source, options, progress or Silent())
         elif new := tuple(column for column in manifest.layers if state.find(column.layer, column.pooling) is None):
+            # A column that the manifest names is known to be missing until it is there and full.
             state = state.with_layers(new)
-            _table.add_columns(folder, new, state.dtype)
             _table.set_manifest(folder, state)
-        _fill_in(folder, state, model, source, options, progress or Silent())
+        _fill_in(folder, state, manifest.layers, model, source, options, progress or Silent())
     return open_run(folder)
 
 
@@ -154,13 +159,18 @@ def _manifest(
 
 def _prepare(folder: Path, manifest: Manifest, overwrite: bool) -> Manifest:
     """A table to go on with: a new one, or the one that is there if it was made with the same; its manifest."""
-    table = _table.open_table(folder) if not overwrite else None
-    if table is None:
-        _clear(folder, overwrite)
+    try:
+        table = _table.open_table(folder)
+        there = None if table is None else Manifest.decode(table.schema.metadata, str(folder))
+    except MonosemeError:
+        if not overwrite:
+            raise
+        there = None
+    found = [] if there is None else differences(there, manifest, layers=not there.finished)
+    if there is None or (found and overwrite):
+        _clear(folder)
         _table.create(folder, manifest)
         return manifest
-    there = Manifest.decode(table.schema.metadata, str(folder))
-    found = differences(there, manifest, layers=not there.finished)
     if found:
         state = "holds a run" if there.finished else "holds an unfinished run"
         raise UsageError(
@@ -170,20 +180,19 @@ def _prepare(folder: Path, manifest: Manifest, overwrite: bool) -> Manifest:
     return there
 
 
-def _clear(folder: Path, overwrite: bool) -> None:
-    """Make room for a new run, but never delete what is not a run."""
+def _clear(folder: Path) -> None:
+    """Make room for a new run, but never delete what is not a run. A kill in between leaves what can be cleared again."""
     if not folder.exists():
         return
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is a file; choose a folder for the run")
-    others = [path.name for path in folder.iterdir() if path.name != LOCK]
-    if _table.ACTIVATIONS in others:  # a run, or the remains of one that was killed before its first commit
-        if overwrite or _table.open_table(folder) is None:
-            for name in (_table.ACTIVATIONS, _table.QUARANTINE, *(["banks"] if overwrite else [])):
-                shutil.rmtree(folder / name, ignore_errors=True)
-        return
-    if others:
-        raise UsageError(f"{folder} is not a run and not empty (it holds {sorted(others)[0]}); choose another folder")
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in _REMAINS)
+    if foreign:
+        raise UsageError(f"{folder} is not a run and not empty (it holds {foreign[0]}); choose another folder")
+    with writing(folder):
+        if (folder / _table.ACTIVATIONS).exists():
+            shutil.rmtree(folder / _DISCARDED, ignore_errors=True)
+            (folder / _table.ACTIVATIONS).rename(folder / _DISCARDED)  # from here on the old run is gone as a whole
+        for name in ("banks", _table.QUARANTINE, _DISCARDED):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _first_pass(
@@ -195,8 +204,7 @@ def _first_pass(
         range(start, min(start + manifest.batch_size, len(source)))
         for start in range(done, len(source), manifest.batch_size)
     ]
-    with progress.task("embedding", len(source), "images") as task:
-        task.advance(min(done, len(source)))
+    with progress.task("embedding", len(source), "images", min(done, len(source))) as task:
         if done:
             progress.note(f"going on from image {done:,} of {len(source):,}")
         with (
@@ -218,37 +226,47 @@ def _first_pass(
 
 
 def _fill_in(
-    folder: Path, manifest: Manifest, model: Model, source: ImageSource, options: Options, progress: Reporter
+    folder: Path,
+    manifest: Manifest,
+    wanted: Sequence[LayerColumn],
+    model: Model,
+    source: ImageSource,
+    options: Options,
+    progress: Reporter,
 ) -> None:
     """Embed columns that were added to a finished run, a fragment of the table at a time, each with a commit of its own."""
-    run = open_run(folder)
-    table = run._lance
-    columns = tuple(column for column in manifest.layers if _table.unfilled(table, [column]))
+    table = _table.add_columns(folder, wanted, manifest.dtype)
+    columns = tuple(column for column in wanted if _table.unfilled(table, [column]))
     if not columns:
         return
-    total, pending = len(run), _table.unfilled(table, columns)
+    pending = _table.unfilled(table, columns)
+    groups = {number: _batches(table.get_fragment(number), manifest.batch_size) for number in pending}
+    slices = [entries for number in pending for entries in groups[number]]
+    done = table.count_rows() - sum(map(len, slices))
     with (
-        progress.task("embedding", total, "images") as task,
+        progress.task("embedding", table.count_rows(), "images", done) as task,
         Forward(model, replace(manifest, predictions=False), columns) as forward,
+        _loader(source, model, options, slices, thumbnails=False) as loader,
     ):
-        left = sum(table.get_fragment(number).count_rows() for number in pending)
-        task.advance(total - left)
+        results = forward(loader)
         for number in pending:
-            rows = table.get_fragment(number).to_table(columns=["image_id", "entry", "uri", "digest"]).to_pylist()
-            groups: dict[int, list[int]] = {}
-            for row in rows:
-                groups.setdefault(row["entry"] // manifest.batch_size, []).append(row["entry"])
+            rows = table.get_fragment(number).to_table(columns=["image_id", "entry", "digest"]).to_pylist()
             known = {row["entry"]: row for row in rows}
             parts = []
-            with _loader(source, model, options, list(groups.values()), thumbnails=False) as loader:
-                for batch, result in forward(loader):
-                    _same_images(batch, known)
-                    parts.append(result.layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
-                    task.advance(batch.count)
-            import pyarrow as pa
-
+            for batch, result in islice(results, len(groups[number])):
+                _same_images(batch, known)
+                parts.append(result.layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
+                task.advance(batch.count)
             _table.fill(folder, number, pa.concat_tables(parts))
     _table.tidy(folder)
+
+
+def _batches(fragment: Any, batch_size: int) -> list[list[int]]:
+    """The entries of a fragment in the batches of the first pass, those that were set aside left out."""
+    batches: dict[int, list[int]] = {}
+    for entry in fragment.to_table(columns=["entry"])["entry"].to_pylist():
+        batches.setdefault(entry // batch_size, []).append(entry)
+    return list(batches.values())
 
 
 def _same_images(batch: Batch, known: dict[int, dict[str, Any]]) -> None:
@@ -301,8 +319,6 @@ class _Pending:
             self.commit()
 
     def commit(self) -> None:
-        import pyarrow as pa
-
         # What is set aside goes first: were it last, a kill between the two would leave a gap that nothing explains.
         tables, bad = self._tables, self._bad
         self._tables, self._bad, self._count = [], [], 0  # at once: a commit that Ctrl-C hits must not be made twice
@@ -313,7 +329,7 @@ class _Pending:
 
 @contextmanager
 def _committing(folder: Path, every: int, rows: int) -> Iterator[_Pending]:
-    """Commit what is whole also when the block ends by Ctrl-C or by an error in a later batch."""
+    """Commit what is whole also when the block ends by Ctrl-C or by a later image that cannot be embedded."""
     pending = _Pending(folder, every, rows)
     try:
         yield pending
@@ -323,7 +339,8 @@ def _committing(folder: Path, every: int, rows: int) -> Iterator[_Pending]:
     pending.commit()
 
 
-LOCK = ".lock"
+LOCK, _DISCARDED = ".lock", ".discarded"
+_REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "annotations.jsonl", LOCK, _DISCARDED}
 
 
 @contextmanager

@@ -81,12 +81,25 @@ class Forward:
         threads = torch.get_num_threads()
         wanted = min(threads, MOST_STREAMS) if model.device.type == "cpu" else 1
         models = [model]
-        while len(models) < wanted and (twin := model.twin()) is not None:
+        while len(models) < wanted and (twin := model.twin()) is not None and self._agree(model, twin):
             models.append(twin)
         self.streams = len(models)
         self._threads = max(1, threads // self.streams)
         self._free: SimpleQueue[Tapped] = SimpleQueue()
         self._tapped = [Tapped(each, list(self._columns), predictions=manifest.predictions) for each in models]
+
+    def _agree(self, model: Model, twin: Model) -> bool:
+        """Whether a twin runs by itself: a module whose forward refers back to the original does not."""
+        import torch
+
+        from ..models import Tapped
+
+        noise = torch.rand((1, *model.input_size), generator=torch.Generator().manual_seed(0))
+        try:
+            one, other = (Tapped(each, list(self._columns), predictions=False)(noise).pooled for each in (model, twin))
+        except MonosemeError:
+            return False
+        return all(torch.equal(one[tap], other[tap]) for tap in self._columns)
 
     def __enter__(self) -> Forward:
         import torch

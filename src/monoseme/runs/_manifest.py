@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
@@ -24,8 +25,9 @@ class LayerColumn:
 
     @property
     def column(self) -> str:
-        """Lance reads a dot in a column's name as a nested field, so dots become slashes, which no layer name has."""
-        return f"{self.layer.replace('.', '/')}:{self.pooling}"
+        """Lance reads a dot in a column's name as a nested field, so dots become slashes; what could clash is escaped."""
+        escaped = re.sub(r"[%/`\\]", lambda match: f"%{ord(match.group()):02x}", self.layer)
+        return f"{escaped.replace('.', '/')}:{self.pooling}"
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,31 @@ class Manifest:
                 )
             content["layers"] = tuple(LayerColumn(**layer) for layer in content["layers"])
             content["classes"] = None if content["classes"] is None else tuple(content["classes"])
-            return cls(**content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            manifest = cls(**content)
+            manifest._check()
+            return manifest
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise MonosemeError(
                 f"the manifest of {where} is damaged ({error}); embed again with --overwrite"
             ) from error
+
+    def _check(self) -> None:
+        """What comes from elsewhere is not trusted."""
+        sound = (
+            isinstance(self.model, dict)
+            and isinstance(self.images, dict)
+            and isinstance(self.images["count"], int)
+            and isinstance(self.images["source"], str)
+            and isinstance(self.images["digest"], str)
+            and self.dtype in ("float32", "float16")
+            and isinstance(self.batch_size, int)
+            and self.batch_size > 0
+            and len(self.layers) > 0
+            and all(isinstance(each.layer, str) and isinstance(each.pooling, str) for each in self.layers)
+            and all(isinstance(each.channels, int) and 0 < each.channels < 2**31 for each in self.layers)
+        )
+        if not sound:
+            raise ValueError("its fields do not fit together")
 
     def find(self, layer: str, pooling: str) -> LayerColumn | None:
         """The column of a layer and pooling, if the run has it."""

@@ -34,10 +34,18 @@ class Run:
             )
         self._lance = table
         self.manifest = Manifest.decode(table.schema.metadata, str(self.path))
+        self._whole: dict[str, bool] = {}
         names = set(table.schema.names)
         missing = [f.name for f in _table.FACTS if f.name not in names]
         if missing:
             raise MonosemeError(f"the table of {self.path} lacks the column {missing[0]}; embed again with --overwrite")
+        for column in self.manifest.layers:
+            field = _table.layer_field(column, self.manifest.dtype)
+            if column.column in names and table.schema.field(column.column).type != field.type:
+                raise MonosemeError(
+                    f"the manifest of {self.path} says that layer {column.layer} is {field.type}, but the table holds "
+                    f"{table.schema.field(column.column).type}; embed again with --overwrite"
+                )
 
     def __len__(self) -> int:
         return int(self._lance.count_rows())
@@ -64,7 +72,7 @@ class Run:
         layer : str, optional
             Needed only where the run holds several.
         pooling : str, optional
-            "mean", "max" or "cls"; needed only where the layer has several.
+            "mean", "max" or "cls"; where the layer has several, mean by default.
 
         Raises
         ------
@@ -101,6 +109,12 @@ class Run:
             Which facts.
         """
         names = list(columns) if columns is not None else [f.name for f in _table.FACTS if f.name != "thumbnail"]
+        unknown = [name for name in names if name not in self._lance.schema.names]
+        if unknown:
+            known = [f.name for f in _table.FACTS]
+            raise UsageError(
+                f"images have no {unknown[0]!r}, only {join_words(known, 'and')}{did_you_mean(unknown[0], known)}"
+            )
         if image_ids is None:
             return self._lance.to_table(columns=names)
         ids = np.asarray(image_ids, dtype=np.int64).reshape(-1)
@@ -195,7 +209,10 @@ class Run:
         return mean[0] if mean else fitting[0]
 
     def _pending(self, column: LayerColumn) -> bool:
-        return column.column not in self._lance.schema.names or bool(_table.unfilled(self._lance, [column]))
+        if column.column not in self._whole:  # found by reading, hence remembered
+            there = column.column in self._lance.schema.names
+            self._whole[column.column] = there and not _table.unfilled(self._lance, [column])
+        return not self._whole[column.column]
 
     def _label_count(self) -> int:
         labels = self._lance.to_table(columns=["label"])["label"]
@@ -213,6 +230,8 @@ def open_run(path: str | PathLike[str]) -> Run:
         The run is damaged or of a newer format.
     """
     folder = Path(path)
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file, but a run is a folder")
     if not folder.is_dir():
         siblings = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
         raise UsageError(f"there is no folder {folder}{did_you_mean(folder.name, siblings)}")

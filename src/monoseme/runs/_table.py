@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from ..base import MonosemeError, writing
 from ._manifest import LayerColumn, Manifest
@@ -96,13 +97,16 @@ def set_manifest(folder: Path, manifest: Manifest) -> None:
         lance.dataset(folder / ACTIVATIONS).update_schema_metadata(manifest.encode())
 
 
-def add_columns(folder: Path, columns: Sequence[LayerColumn], dtype: str) -> None:
-    """Add empty layer columns in one commit; `fill` fills them fragment by fragment."""
+def add_columns(folder: Path, columns: Sequence[LayerColumn], dtype: str) -> lance.LanceDataset:
+    """Add those of the layer columns that are not there, empty, in one commit; `fill` fills them fragment by fragment."""
     import lance
 
     with writing(folder):
         table = lance.dataset(folder / ACTIVATIONS)
-        table.add_columns([layer_field(column, dtype) for column in columns])
+        new = [layer_field(column, dtype) for column in columns if column.column not in table.schema.names]
+        if new:
+            table.add_columns(new)
+        return table
 
 
 def unfilled(table: lance.LanceDataset, columns: Sequence[LayerColumn]) -> list[int]:
@@ -141,9 +145,13 @@ def quarantined(folder: Path) -> pa.Table:
     if not path.is_dir():
         return BAD.empty_table()
     try:
-        return lance.dataset(path).to_table()
+        bad = lance.dataset(path).to_table()
     except (OSError, ValueError):
         return BAD.empty_table()  # killed before its first commit
+    # An image that could not be loaded before a kill and could after it is embedded, hence not set aside.
+    table = open_table(folder)
+    embedded = [] if table is None else table.to_table(columns=["entry"])["entry"].combine_chunks()
+    return bad.filter(pa.compute.invert(pa.compute.is_in(bad["entry"], value_set=pa.array(embedded, pa.int64()))))
 
 
 def tidy(folder: Path) -> None:

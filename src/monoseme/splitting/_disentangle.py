@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -13,9 +13,9 @@ import torch
 from ..banks import ConceptBank, Frame
 from ..base import Activations, Reporter, Silent, UsageError, as_activations, did_you_mean
 from ._assemble import Part, assemble
-from ._exemplars import available, best_rows, eligible_rows
+from ._exemplars import best_rows, eligible_rows
 from ._frame import Scaling, fit_frame
-from ._published import RANDOM_SETS, Published
+from ._published import Published
 from ._split import Exemplars, Splitter
 from ._starts import Starts, make_starts
 from ._trees import Trees, centre_and_gram
@@ -109,12 +109,12 @@ def disentangle(
         "layer": acts.name,
         "method": splitter.name,
         "parameters": {
-            **asdict(splitter),
             "directions": starts.kind,
             "top": top,
             "scaling": scaling,
             "max_per_photograph": max_per_photograph,
             "seed": seed,
+            **asdict(splitter),
         },
         "activations": {
             "images": acts.shape[0],
@@ -124,7 +124,7 @@ def disentangle(
         },
         "versions": {"monoseme": _version(), "torch": torch.__version__, "numpy": np.__version__},
     }
-    return assemble(acts, frame, starts, rows, activations, parts, top_images, info, progress)
+    return assemble(acts, frame, starts, rows, activations, parts, top_images, plain(info), progress)
 
 
 def recut(
@@ -160,6 +160,11 @@ def recut(
             f"the bank was made from {made_from['images']:,} x {made_from['neurons']:,} activations, not {acts.shape[0]:,} x "
             f"{acts.shape[1]:,}; give those it was made from"
         )
+    for name, value in acts.provenance().items():
+        if name in made_from and made_from[name] != value:
+            raise UsageError(
+                f"the bank was made from activations with {name} {made_from[name]}, not {value}; give those it was made from"
+            )
     fields = {
         name: old[name]
         for name in ("distance_threshold", "outlier_threshold", "min_size", "n_init", "max_iter", "seed")
@@ -174,7 +179,28 @@ def recut(
     parts = _split_all(acts, frame, starts, rows, splitter, progress, Trees(bank.merges, bank.heights))
     info = {**bank.info, "parameters": {**old, **asdict(splitter)}}
     kept = len(bank.top) // len(bank) if len(bank) else 100
-    return assemble(acts, frame, starts, rows, activations, parts, kept, info, progress)
+    return assemble(acts, frame, starts, rows, activations, parts, kept, plain(info), progress)
+
+
+def plain(value: Any) -> Any:
+    """Parameters as JSON values: NumPy's numbers become Python's.
+
+    Raises
+    ------
+    UsageError
+        A splitter has a field that is no JSON value.
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise UsageError(
+        f"a parameter of the method is a {type(value).__name__}, which cannot be kept in the bank; use plain values"
+    )
 
 
 def check_counts(**counts: int | None) -> None:
@@ -213,18 +239,20 @@ def _split_all(
 def _gather(
     acts: Activations, frame: Frame, rows: npt.NDArray[np.int64], out: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """(D, K) row numbers -> (D, K, C) embeddings in the frame, in the memory of `out`."""
+    """Row numbers of any shape -> their embeddings (..., C) in the frame, in the memory of `out`."""
     acts.take(rows.reshape(-1), out.reshape(-1, acts.shape[1]))
     return frame(out)
 
 
-def _random_sets(acts: Activations, frame: Frame, top: int, seed: int) -> npt.NDArray[np.float32]:
-    """(R, K, C) embeddings of random sets of different images in the frame."""
+def _random_sets(acts: Activations, frame: Frame, top: int, seed: int) -> Iterator[npt.NDArray[np.float32]]:
+    """The embeddings (K, C) of random sets of different images in the frame, one after the other without end."""
     eligible = eligible_rows(acts.images(), acts.shape[0])
     pool = np.arange(acts.shape[0]) if eligible is None else np.flatnonzero(eligible)
     random = np.random.default_rng(seed)
-    drawn = np.stack([random.choice(pool, size=min(top, len(pool)), replace=False) for _ in range(RANDOM_SETS)])
-    return _gather(acts, frame, drawn, np.empty((*drawn.shape, acts.shape[1]), dtype=np.float32))
+    size = min(top, len(pool))
+    while True:
+        rows = random.choice(pool, size=size, replace=False)
+        yield _gather(acts, frame, rows, np.empty((size, acts.shape[1]), dtype=np.float32))
 
 
 def _splitter(method: str | Splitter, seed: int, parameters: dict[str, Any]) -> Splitter:
@@ -250,6 +278,3 @@ def _version() -> str:
         return version("monoseme")
     except PackageNotFoundError:
         return "unknown"
-
-
-__all__ = ["available", "disentangle", "recut"]

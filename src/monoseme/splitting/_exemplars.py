@@ -80,8 +80,10 @@ def best_rows(
     score_of = Scorer(starts, folded, BLOCK_ROWS)
     with progress.task(stage, count, "images") as task:
         for first, array in acts.blocks():
-            require_finite(array, first)
-            block = _read_only_tensor(np.asarray(array, dtype=np.float32, order="C"))
+            with np.errstate(over="ignore"):
+                single = np.asarray(array, dtype=np.float32, order="C")
+            require_finite(single, first)
+            block = _read_only_tensor(single)
             rows = torch.arange(first, first + len(block))
             scores = score_of(first, block)
             if eligible is not None:

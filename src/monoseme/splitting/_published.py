@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -50,23 +53,34 @@ class Published:
         if threshold != "auto" and not (_number(threshold) and float(threshold) > 0):
             raise UsageError(f"the distance threshold must be a number above 0 or 'auto', not {threshold!r}")
         outlier_quantile(self.outlier_threshold)
-        if self.min_size < 1:
-            raise UsageError(f"the minimum size of a concept must be at least 1, not {self.min_size}")
+        for name, value in (
+            ("minimum size of a concept", self.min_size),
+            ("n_init", self.n_init),
+            ("max_iter", self.max_iter),
+        ):
+            if not (_number(value) and int(value) == value and value >= 1):
+                raise UsageError(f"the {name} must be a whole number of at least 1, not {value!r}")
+        if not (_number(self.seed) and 0 <= self.seed < 2**32):
+            raise UsageError(f"the seed must be a whole number from 0 to 4294967295, not {self.seed!r}")
 
-    def fitted(self, random_sets: np.ndarray) -> Published:
-        """The same with "auto" replaced by the figures for this layer, from random sets of embeddings (R, K, C)."""
+    def fitted(self, random_sets: Iterator[np.ndarray]) -> Published:
+        """The same with "auto" replaced by the figures for this layer, from random sets of its embeddings (K, C)."""
         if self.distance_threshold != "auto":
             return self
-        roots = ward_trees(centre_and_gram(torch.from_numpy(random_sets))[1]).heights[:, -1:]
-        height = float(np.median(roots)) if roots.size else 0.0
+        roots = []
+        for points in islice(random_sets, RANDOM_SETS):
+            if len(points) < 2:
+                raise UsageError(
+                    "no distance threshold can be derived from single exemplars; ask for more, or give a threshold"
+                )
+            roots.append(ward_trees(centre_and_gram(torch.from_numpy(points[None]))[1]).heights[0, -1])
+        height = float(np.median(roots))
         if height == 0:
             raise UsageError(
                 "no distance threshold can be derived, for random images do not differ at this layer; "
                 "give --distance-threshold, or choose a layer that responds"
             )
-        return Published(
-            AUTO_FACTOR * height, self.outlier_threshold, self.min_size, self.n_init, self.max_iter, self.seed
-        )
+        return replace(self, distance_threshold=AUTO_FACTOR * height)
 
     def split(self, exemplars: Exemplars) -> Split:
         """Cut the tree of each direction's exemplars, refine by k-means, drop outliers and small clusters."""
@@ -120,7 +134,7 @@ def outlier_quantile(threshold: float | str) -> float | None:
                 f"the outlier threshold must be a number, 'auto' or a quantile in (0, 1] such as 'q0.9', not {threshold!r}"
             )
         return quantile
-    if not (_number(threshold) and threshold > 0):
+    if not ((_number(threshold) or threshold == math.inf) and threshold > 0):
         raise UsageError(f"the outlier threshold must be above 0, not {threshold!r}")
     return None
 

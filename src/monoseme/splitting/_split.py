@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -60,8 +61,11 @@ class Splitter(Protocol):
     def name(self) -> str:
         """A word for the bank."""
 
-    def fitted(self, random_sets: npt.NDArray[np.float32]) -> Self:
-        """The same splitter with what it needs to know of the layer, from random sets of its embeddings (R, K, C)."""
+    def fitted(self, random_sets: Iterator[npt.NDArray[np.float32]]) -> Self:
+        """The same splitter with what it needs to know of the layer, from random sets of its embeddings (K, C).
+
+        The sets come without end, drawn as they are asked for.
+        """
 
     def split(self, exemplars: Exemplars) -> Split:
         """Partition the exemplars of each direction. Each direction is split by itself, whatever its neighbours."""

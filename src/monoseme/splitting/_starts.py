@@ -160,7 +160,12 @@ class Scorer:
 def _selected(select: Sequence[int] | None, count: int, what: str) -> npt.NDArray[np.int64]:
     if select is None:
         return np.arange(count)
-    numbers = np.unique(np.asarray(select, dtype=np.int64))
+    given = np.asarray(select)
+    if given.dtype == np.bool_ and given.shape == (count,):
+        given = np.flatnonzero(given)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise UsageError(f"choose {what} by whole numbers or by a mask of {count:,} truth values")
+    numbers = np.unique(given).astype(np.int64) if given.size else np.zeros(0, dtype=np.int64)
     if len(numbers) == 0:
         raise UsageError(f"no {what} are chosen; name at least one")
     if numbers[0] < 0 or numbers[-1] >= count:

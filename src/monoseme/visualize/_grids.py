@@ -80,7 +80,11 @@ Panel = tuple[str, str, npt.NDArray[np.uint8]]
 
 
 def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int, *, dropped: bool) -> list[Panel]:
-    if bank.info.get("activations", {}).get("images") != len(run):
+    made_from = bank.info.get("activations", {})
+    if made_from.get("images") != len(run) or made_from.get("listing_digest") not in (
+        None,
+        run.manifest.images["digest"],
+    ):
         raise UsageError(
             f"the bank was not made from {run.path}, which holds {len(run):,} images; give the run it was made from"
         )
