@@ -287,8 +287,15 @@ def test_a_kill_while_an_old_run_is_cleared_can_be_made_good(tmp_path, photos, m
     out = tmp_path / "run"
     run = ms.embed(make_small_model(), photos, ["1"], out, workers=0)
     ms.disentangle(run.activations(), top=20).save(out / "banks" / "1" / "mine")
+    remove = shutil.rmtree
+
+    def stop_at_the_banks(path, **options):
+        if path.name == "banks":
+            raise KeyboardInterrupt
+        remove(path, **options)
+
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(shutil, "rmtree", stop_at_the_banks)
         with pytest.raises(KeyboardInterrupt):
             ms.embed(make_small_model(1), photos, ["1"], out, workers=0, overwrite=True)
     again = ms.embed(make_small_model(1), photos, ["1"], out, workers=0)

@@ -225,7 +225,7 @@ def test_the_seed_of_a_splitter_is_the_one_that_is_kept(layer):
 
 def test_a_run_or_a_path_in_place_of_activations_says_what_to_give(small_run):
     for wrong in (small_run, "runs/x"):
-        with pytest.raises(ms.UsageError, match="give run.activations"):
+        with pytest.raises(ms.UsageError, match=r"give run\.activations"):
             ms.disentangle(wrong)
 
 
