@@ -35,8 +35,8 @@ def alternate(rounds: int, steps: dict[str, Callable[[], Any]]) -> dict[str, lis
     while len(found) < rounds * MOST_ROUNDS and sum(others <= CALM for others, _ in found) < rounds:
         begin, used = time.perf_counter(), others_cpu()
         results = {name: step() for name, step in steps.items()}
-        taken = (others_cpu() - used) / (time.perf_counter() - begin) / CORES
-        found.append((max(taken, 0.0), results))
+        taken = max(0.0, others_cpu() - used) / (time.perf_counter() - begin) / CORES
+        found.append((taken, results))
         print(f"  round {len(found)}: other processes took {taken:.0%} of the cores", file=sys.stderr, flush=True)
     calmest = sorted(found, key=lambda one: one[0])[:rounds]
     taken_by_others = ", ".join(f"{others:.0%}" for others, _ in calmest)
