@@ -331,3 +331,13 @@ def test_an_image_that_could_be_loaded_after_all_is_not_counted_as_set_aside(unf
     ms.embed(make_small_model(), photos, ["1"], unfinished, batch_size=4, workers=0)
     assert len(ms.open_run(unfinished).quarantined()) == 0
     assert ms.verify_run(unfinished) == []
+
+
+def test_a_layer_can_be_added_without_repeating_how_the_first_pass_was_kept(tmp_path, photos):
+    out = tmp_path / "run"
+    ms.embed(make_small_model(), photos, ["1"], out, workers=0, thumbnails=False, predictions=False)
+    run = ms.embed(make_small_model(), photos, ["3"], out, workers=0)
+    assert run.layers == ("1", "3")
+    assert run.images(columns=["predictions"])["predictions"].null_count == 61
+    with pytest.raises(ms.UsageError, match="the thumbnails"):
+        ms.embed(make_small_model(), photos, ["3"], out, workers=0)

@@ -127,7 +127,9 @@ def differences(old: Manifest, new: Manifest, *, layers: bool) -> list[str]:
                     "image list", f"{old.images['count']:,} images", f"{new.images['count']:,} images, names or sizes"
                 )
             )
-    for name in ("dtype", "thumbnails", "predictions"):
+    # A further layer brings neither thumbnails nor predictions, so how the first pass kept them does not matter to it.
+    adding = not layers and any(old.find(column.layer, column.pooling) is None for column in new.layers)
+    for name in ("dtype",) if adding else ("dtype", "thumbnails", "predictions"):
         if getattr(old, name) != getattr(new, name):
             found.append(_differs(name, getattr(old, name), getattr(new, name)))
     mine, theirs = ({f"{column.layer} ({column.pooling})" for column in manifest.layers} for manifest in (old, new))
