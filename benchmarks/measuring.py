@@ -109,7 +109,8 @@ class ChildrenPeak:
             for children in Path("/proc/self/task").glob("*/children"):
                 with suppress(OSError):
                     for child in children.read_text().split():
-                        self._peaks[child] = max(self._peaks.get(child, 0), peak_memory(child))
+                        # the last reading: before a child is its own program, it shows the memory of its parent
+                        self._peaks[child] = peak_memory(child) or self._peaks.get(child, 0)
 
 
 def describe_machine(*packages: str) -> str:
