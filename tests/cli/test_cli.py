@@ -185,8 +185,11 @@ def test_help_and_version_answer_without_heavy_imports():
 def test_ctrl_c_says_what_is_safe_and_the_same_command_goes_on(photos, tmp_path):
     out = tmp_path / "run"
     images = f"patches:{photos}?per_image=20&flat=0"
+    # A job in the background inherits that Ctrl-C is ignored, and Python keeps it so; here it is to be heard.
+    listen = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = listen + "runpy.run_module('monoseme', run_name='__main__')"
     command = [
-        *(sys.executable, "-m", "monoseme", "embed", "bundled:efficientnet-lite0", images, "--out", str(out)),
+        *(sys.executable, "-c", program, "embed", "bundled:efficientnet-lite0", images, "--out", str(out)),
         *("--batch-size", "4", "--commit-every", "8", "--image-size", "160", "--workers", "1"),
     ]
     root = Path(__file__).parents[2]
