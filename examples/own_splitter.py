@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 import monoseme as ms
-from monoseme.splitting import Exemplars, Split, Trees
+from monoseme.splitting import Exemplars, Split, ward_trees
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Always:
         squared = np.stack(
             [each.transform(points).min(1) ** 2 for each, points in zip(solved, exemplars.points.numpy(), strict=True)]
         )
-        return Split(Trees.of(exemplars.gram), labels, squared, labels)
+        return Split(ward_trees(exemplars.gram), labels, squared, labels)
 
 
 def main() -> None:

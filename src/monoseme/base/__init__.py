@@ -1,7 +1,7 @@
 """What every other room stands on: errors, progress, whole files, and the activations protocol."""
 
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
-from ._errors import MissingExtraError, MonosemeError, UsageError, did_you_mean, join_words
+from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_you_mean, first_line, join_words
 from ._files import Lock, digest_bytes, digest_text, whole_folder, write_whole, writing
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 
@@ -20,10 +20,12 @@ __all__ = [
     "Task",
     "UsageError",
     "as_activations",
+    "counted",
     "did_you_mean",
     "digest_bytes",
     "digest_text",
     "duration",
+    "first_line",
     "join_words",
     "reporter",
     "whole_folder",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,18 @@ class Images:
 
     digests: npt.NDArray[np.bytes_] | None = None
     groups: IntArray | None = None
+
+    @cached_property
+    def first_copies(self) -> BoolArray | None:
+        """(N,) False for every image that repeats an earlier one; None when all are different or nothing is known."""
+        if self.digests is None:
+            return None
+        earliest = np.unique(self.digests, return_index=True)[1]
+        if len(earliest) == len(self.digests):
+            return None
+        first: BoolArray = np.zeros(len(self.digests), dtype=np.bool_)
+        first[earliest] = True
+        return first
 
 
 class Activations(ABC):

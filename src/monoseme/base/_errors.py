@@ -41,6 +41,24 @@ def did_you_mean(name: str, choices: Iterable[str], *, limit: int = 3) -> str:
     return f"; did you mean {join_words(close)}?" if close else ""
 
 
+def first_line(error: BaseException, limit: int | None = None) -> str:
+    """The first line of another library's error, without its full stop, short enough for a sentence.
+
+    >>> first_line(ValueError("no.\\nreally"))
+    'no'
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit].rstrip(".")
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "concept"), counted(2000, "concept")
+    ('1 concept', '2,000 concepts')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def join_words(words: Sequence[str], last: str = "or") -> str:
     """``a``, ``a or b``, ``a, b or c``.
 

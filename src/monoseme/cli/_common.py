@@ -107,11 +107,6 @@ def histogram_line(bank: ConceptBank) -> str:
     return "{" + ", ".join(f"{concepts}: {count}" for concepts, count in bank.histogram().items()) + "}"
 
 
-def count(number: int, what: str) -> str:
-    """A number with its noun: ``1 concept``, ``2 concepts``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def quoted(path: Path | str) -> str:
     """A path as it can be pasted into a shell."""
     import shlex

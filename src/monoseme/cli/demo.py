@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..base import duration
-from ._common import Quiet, Stopped, count, histogram_line, progress_for, quoted
+from ..base import counted, duration
+from ._common import Quiet, Stopped, histogram_line, progress_for, quoted
 
 if TYPE_CHECKING:
     from ..banks import ConceptBank
@@ -50,7 +50,7 @@ def demo(
         top = TOP if images is None else min(100, max(10, len(run) // 10), len(run))
         bank = disentangle(acts, "published", top=top, max_per_photograph=cap, progress=progress)
         if images is None:
-            # Forty patches of so few photographs differ as much as random ones do, so that "auto" splits hardly any neuron.
+            # Thirty patches of so few photographs differ as much as random ones do, so that "auto" splits hardly any neuron.
             threshold = CLOSER * bank.info["parameters"]["distance_threshold"]
             bank = recut(bank, acts, distance_threshold=threshold, progress=progress)
         folder = bank.save(bank_folder(run.path, acts.name, "published"), overwrite=True)
@@ -68,7 +68,7 @@ def demo(
     )
     print(f"neurons by number of concepts: {histogram_line(bank)}")
     several = len(bank.for_direction(neuron)) > 1
-    shown = count(len(chosen), "neuron") + (
+    shown = counted(len(chosen), "neuron") + (
         ", split into the things that they fire for" if several else "; none was split"
     )
     print(f"  picture  {picture}  ({shown})")

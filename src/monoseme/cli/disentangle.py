@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import UsageError, did_you_mean, duration, join_words
+from ..base import UsageError, duration
 from ._common import (
     Json,
     LayerOption,
@@ -21,8 +21,6 @@ from ._common import (
     quoted,
     say,
 )
-
-METHODS = ("published",)
 
 
 def disentangle(
@@ -66,9 +64,10 @@ def disentangle(
     opened = open_run(run)
     acts = opened.activations(layer, pooling)
     from ..banks import bank_folder, list_banks
+    from ..splitting import check_method
+    from ..splitting import disentangle as split
 
-    if method not in METHODS:
-        raise UsageError(f"there is no method {method!r}{did_you_mean(method, METHODS)}; use {join_words(METHODS)}")
+    check_method(method)
     pooled = str(acts.provenance()["pooling"])
     name = bank or (method if pooled == "mean" else f"{method}-{pooled}")
     target = bank_folder(opened.path, acts.name, name)
@@ -76,8 +75,6 @@ def disentangle(
         raise UsageError(
             f"the run has a bank {name!r} of {acts.name} already; choose another name with --bank, or replace it with --overwrite"
         )
-    from ..splitting import disentangle as split
-
     begin = time.monotonic()
     try:
         made = split(

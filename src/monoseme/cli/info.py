@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..base import MonosemeError
-from ._common import Json, Quiet, RunFolder, count, progress_for, say
+from ..base import MonosemeError, counted
+from ._common import Json, Quiet, RunFolder, progress_for, say
 
 
 def info(run: RunFolder, as_json: Json = False) -> None:
@@ -59,7 +59,7 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
             problems.append(str(error))
     if as_json or not problems:
         say(
-            [f"{run} is whole: {len(opened):,} images, {count(len(opened.columns()), 'layer column')}"],
+            [f"{run} is whole: {len(opened):,} images, {counted(len(opened.columns()), 'layer column')}"],
             {"whole": not problems, "problems": problems},
             as_json,
         )

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import BankOption, Json, LayerOption, RunFolder, count, say
+from ..base import counted
+from ._common import BankOption, Json, LayerOption, RunFolder, say
 
 
 def show(
@@ -31,7 +32,7 @@ def show(
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
     lines = [
-        f"neuron {neuron} of {loaded.layer}: {count(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped"
+        f"neuron {neuron} of {loaded.layer}: {counted(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped"
     ]
     facts: list[dict[str, Any]] = []
     for concept in concepts:

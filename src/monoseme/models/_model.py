@@ -15,8 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from ..base import MonosemeError, UsageError, did_you_mean
-from ._errors import first_line
+from ..base import MonosemeError, UsageError, did_you_mean, first_line
 from ._layers import LayerInfo, Probe, check_layout, default_layer, is_glob, matching, probe
 from ._outputs import floating_dtype
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute
 
-from ..base import MonosemeError, writing
+from ..base import MonosemeError, first_line, writing
 from ._manifest import LayerColumn, Manifest
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def open_table(folder: Path) -> lance.LanceDataset | None:
         return lance.dataset(path)
     except (OSError, ValueError) as error:
         raise MonosemeError(
-            f"the table of {folder} is damaged ({_first_line(error)}); embed again with --overwrite"
+            f"the table of {folder} is damaged ({first_line(error, 200)}); embed again with --overwrite"
         ) from error
 
 
@@ -162,7 +162,3 @@ def tidy(folder: Path) -> None:
 
     with writing(folder):
         lance.dataset(folder / ACTIVATIONS).cleanup_old_versions(older_than=timedelta(0))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -7,7 +7,7 @@ from os import PathLike
 import numpy as np
 import pyarrow as pa
 
-from ..base import MonosemeError, Reporter, Silent
+from ..base import MonosemeError, Reporter, Silent, first_line
 from . import _table
 from ._activations import RunActivations
 from ._run import Run, open_run
@@ -34,7 +34,7 @@ def verify_run(path: str | PathLike[str], *, progress: Reporter | None = None) -
     try:
         facts = run.images(columns=["image_id", "entry", "uri", "digest"])
     except (OSError, ValueError, pa.ArrowException) as error:
-        return [*problems, f"its rows cannot be read ({_line(error)}); embed again with --overwrite"]
+        return [*problems, f"its rows cannot be read ({first_line(error, 160)}); embed again with --overwrite"]
     if not np.array_equal(facts["image_id"].to_numpy(), np.arange(count)):
         problems.append("its image ids are not 0, 1, 2, ...")
     if (np.diff(facts["entry"].to_numpy()) <= 0).any():
@@ -61,7 +61,7 @@ def _check_layer(acts: RunActivations, progress: Reporter) -> list[str]:
                     return [f"layer {acts.name}: the activations of image {first + int(bad.argmax())} are not finite"]
                 task.advance(len(block))
         except (OSError, ValueError, pa.ArrowException) as error:
-            return [f"layer {acts.name} cannot be read ({_line(error)}); embed again with --overwrite"]
+            return [f"layer {acts.name} cannot be read ({first_line(error, 160)}); embed again with --overwrite"]
     return []
 
 
@@ -72,10 +72,6 @@ def _check_thumbnails(run: Run, progress: Reporter) -> list[str]:
             try:
                 run.thumbnails(ids)
             except (OSError, ValueError, TypeError, SyntaxError, MonosemeError, pa.ArrowException) as error:
-                return [f"a thumbnail of images {first} to {ids[-1]} cannot be read ({_line(error)})"]
+                return [f"a thumbnail of images {first} to {ids[-1]} cannot be read ({first_line(error, 160)})"]
             task.advance(len(ids))
     return []
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

@@ -1,11 +1,11 @@
 """Splitting: activations and directions come in, a concept bank goes out."""
 
-from ._disentangle import disentangle, recut
+from ._disentangle import check_method, disentangle, recut
 from ._frame import Scaling
 from ._published import Published
 from ._split import Exemplars, Split, Splitter
 from ._starts import svd_directions
-from ._trees import Trees
+from ._trees import Trees, ward_trees
 
 __all__ = [
     "Exemplars",
@@ -14,7 +14,9 @@ __all__ = [
     "Split",
     "Splitter",
     "Trees",
+    "check_method",
     "disentangle",
     "recut",
     "svd_directions",
+    "ward_trees",
 ]

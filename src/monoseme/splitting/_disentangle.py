@@ -13,7 +13,7 @@ import torch
 from ..banks import ConceptBank, Frame
 from ..base import Activations, Reporter, Silent, UsageError, as_activations, did_you_mean
 from ._assemble import Part, assemble
-from ._exemplars import best_rows, eligible_rows
+from ._exemplars import best_rows
 from ._frame import Scaling, fit_frame
 from ._published import Published
 from ._split import Exemplars, Splitter
@@ -246,7 +246,7 @@ def _gather(
 
 def _random_sets(acts: Activations, frame: Frame, top: int, seed: int) -> Iterator[npt.NDArray[np.float32]]:
     """The embeddings (K, C) of random sets of different images in the frame, one after the other without end."""
-    eligible = eligible_rows(acts.images(), acts.shape[0])
+    eligible = acts.images().first_copies
     pool = np.arange(acts.shape[0]) if eligible is None else np.flatnonzero(eligible)
     random = np.random.default_rng(seed)
     size = min(top, len(pool))
@@ -255,15 +255,20 @@ def _random_sets(acts: Activations, frame: Frame, top: int, seed: int) -> Iterat
         yield _gather(acts, frame, rows, np.empty((size, acts.shape[1]), dtype=np.float32))
 
 
+def check_method(method: str) -> None:
+    """Raise a sentence for a method that does not exist."""
+    if method != "published":
+        raise UsageError(
+            f"there is no method {method!r}{did_you_mean(method, ['published'])}; use published, or give a Splitter"
+        )
+
+
 def _splitter(method: str | Splitter, seed: int, parameters: dict[str, Any]) -> Splitter:
     if not isinstance(method, str):
         if parameters:
             raise UsageError(f"{next(iter(parameters))} belongs into the splitter that you give as the method")
         return method
-    if method != "published":
-        raise UsageError(
-            f"there is no method {method!r}{did_you_mean(method, ['published'])}; use published, or give a Splitter"
-        )
+    check_method(method)
     known = [name for name in Published.__dataclass_fields__ if name != "seed"]
     for name in parameters:
         if name not in known and name != "seed":

@@ -21,21 +21,9 @@ _SLACK = 16
 """Candidates kept beyond the K-th, so that near-ties across that border can be told apart."""
 
 
-def eligible_rows(images: Images, count: int) -> npt.NDArray[np.bool_] | None:
-    """(N,) False for every image that repeats an earlier one exactly; None when all are different or nothing is known."""
-    if images.digests is None:
-        return None
-    earliest = np.unique(images.digests, return_index=True)[1]
-    if len(earliest) == count:
-        return None
-    first: npt.NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
-    first[earliest] = True
-    return first
-
-
 def available(images: Images, count: int, cap: int | None) -> int:
     """How many exemplars a direction can have: different images, at most `cap` of one photograph."""
-    eligible = eligible_rows(images, count)
+    eligible = images.first_copies
     if cap is None or images.groups is None:
         return count if eligible is None else int(eligible.sum())
     groups = images.groups if eligible is None else images.groups[eligible]
@@ -73,7 +61,7 @@ def best_rows(
         )
     products = starts.vectors is not None
     folded = torch.from_numpy(frame.fold(starts.vectors)) if starts.vectors is not None else None
-    eligible = eligible_rows(images, count)
+    eligible = images.first_copies
     groups = None if images.groups is None or cap is None else torch.from_numpy(images.groups)
     top = RunningTop(len(starts), min(k + _SLACK, have) if products else k, groups, cap)
     longest = 0.0

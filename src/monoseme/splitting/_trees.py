@@ -21,11 +21,6 @@ class Trees(NamedTuple):
     merges: npt.NDArray[np.int32]
     heights: npt.NDArray[np.float64]
 
-    @classmethod
-    def of(cls, gram: Tensor) -> Trees:
-        """Ward trees of sets given by their Gram matrices (D, K, K)."""
-        return ward_trees(gram)
-
     def clusters(self, distance_threshold: float) -> npt.NDArray[np.int64]:
         """(D,) number of clusters when merges of that height and above are undone."""
         return np.asarray((self.heights >= distance_threshold).sum(1) + 1)

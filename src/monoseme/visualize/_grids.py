@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ..banks import ConceptBank
-from ..base import MissingExtraError, UsageError
+from ..base import MissingExtraError, UsageError, counted
 from ..runs import Run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def concept_grid(
         matplotlib is not installed.
     """
     panels = _panels(bank, run, direction, columns, rows, dropped=dropped)
-    title = f"{_start_name(bank)} {direction} of {bank.layer}: {_count(len(bank.for_direction(direction)), 'concept')}"
+    title = f"{_start_name(bank)} {direction} of {bank.layer}: {counted(len(bank.for_direction(direction)), 'concept')}"
     return _figure([(title, panels)], columns)
 
 
@@ -90,12 +90,12 @@ def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int
         )
     panels = []
     for place, concept in enumerate(bank.for_direction(direction)):
-        text = f"concept {concept.number}\n{_count(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=20)}".rstrip()
+        text = f"concept {concept.number}\n{counted(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=20)}".rstrip()
         panels.append((text, COLOURS[place % len(COLOURS)], _strip(run, concept.image_ids[: columns * rows], columns)))
     exemplars = bank.exemplars_of(direction)
     out = exemplars["image_id"].to_numpy()[exemplars["concept"].is_null().to_numpy(zero_copy_only=False)]
     if dropped and len(out):
-        panels.append((f"dropped\n{_count(len(out), 'image')}", GREY, _strip(run, out[: columns * rows], columns)))
+        panels.append((f"dropped\n{counted(len(out), 'image')}", GREY, _strip(run, out[: columns * rows], columns)))
     return panels
 
 
@@ -162,7 +162,3 @@ def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
 def _start_name(bank: ConceptBank) -> str:
     kind = bank.info.get("parameters", {}).get("directions", "neurons")
     return {"neurons": "neuron", "svd": "singular direction", "scores": "score"}.get(kind, "direction")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...base import MissingExtraError, MonosemeError, UsageError, join_words
-from .._errors import first_line
+from ...base import MissingExtraError, MonosemeError, UsageError, first_line, join_words
 from .._preprocess import AnyPreprocess, Preprocess
 
 # Under which key training scripts put the state dict, and what wrappers put before its names.

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from ...base import MonosemeError, UsageError
-from .._errors import first_line
+from ...base import MonosemeError, UsageError, first_line
 from .._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 from .common import (
     Loaded,

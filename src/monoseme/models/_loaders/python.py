@@ -12,8 +12,7 @@ from types import ModuleType
 
 from torch import nn
 
-from ...base import MonosemeError, UsageError, did_you_mean
-from .._errors import first_line
+from ...base import MonosemeError, UsageError, did_you_mean, first_line
 from .._model import Model
 from .._preprocess import CallablePreprocess, Preprocess
 from .common import Loaded, Request, fill, read_state, sized, weights_file
