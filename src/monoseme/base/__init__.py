@@ -3,6 +3,7 @@
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_you_mean, first_line, join_words
 from ._files import Lock, digest_bytes, digest_text, whole_folder, write_whole, writing
+from ._holdout import held_out, with_digests
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "digest_text",
     "duration",
     "first_line",
+    "held_out",
     "join_words",
     "reporter",
     "whole_folder",
+    "with_digests",
     "write_whole",
     "writing",
 ]
