@@ -18,10 +18,10 @@ from .base import MonosemeError, UsageError
 
 if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, load_bank
-    from .base import Activations
+    from .base import Activations, Labels
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
-    from .runs import Run, embed, open_run, verify_run
+    from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Published, Splitter, disentangle, recut, svd_directions
     from .visualize import concept_grid, overview
 
@@ -29,6 +29,7 @@ __all__ = [
     "Activations",
     "Concept",
     "ConceptBank",
+    "Labels",
     "Model",
     "MonosemeError",
     "Preprocess",
@@ -39,6 +40,7 @@ __all__ = [
     "concept_grid",
     "disentangle",
     "embed",
+    "join_labels",
     "load_bank",
     "load_model",
     "open_images",
@@ -52,10 +54,10 @@ __all__ = [
 
 _ROOMS = {
     "banks": ("Concept", "ConceptBank", "load_bank"),
-    "base": ("Activations",),
+    "base": ("Activations", "Labels"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
-    "runs": ("Run", "embed", "open_run", "verify_run"),
+    "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "visualize": ("concept_grid", "overview"),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ..base import MonosemeError, UsageError, did_you_mean, join_words, whole_folder
+from ..base import MonosemeError, UsageError, check_name, did_you_mean, join_words, whole_folder
 from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
 from ._frame import Frame
 
 FORMAT = 1
 _TABLES = {"concepts": CONCEPTS, "exemplars": EXEMPLARS, "top_images": TOP_IMAGES}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
@@ -112,11 +110,7 @@ def bank_folder(run: Path, layer: str, name: str) -> Path:
     UsageError
         The name has characters that a file name should not have.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a bank; use letters, digits, '.', '_' and '-', and begin with a letter or digit"
-        )
-    return run / "banks" / quote(layer, safe="") / name
+    return run / "banks" / quote(layer, safe="") / check_name(name, "a bank")
 
 
 def list_banks(run: Path) -> list[tuple[str, str]]:

@@ -2,8 +2,9 @@
 
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_you_mean, first_line, join_words
-from ._files import Lock, digest_bytes, digest_text, whole_folder, write_whole, writing
+from ._files import Lock, check_name, digest_bytes, digest_text, whole_folder, write_whole, writing
 from ._holdout import held_out, with_digests
+from ._labels import Labels
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ArrayActivations",
     "Bars",
     "Images",
+    "Labels",
     "Lines",
     "Lock",
     "MissingExtraError",
@@ -21,6 +23,7 @@ __all__ = [
     "Task",
     "UsageError",
     "as_activations",
+    "check_name",
     "counted",
     "did_you_mean",
     "digest_bytes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ._errors import MonosemeError
+from ._errors import MonosemeError, UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def digest_bytes(*parts: bytes) -> str:
@@ -32,6 +35,24 @@ def digest_bytes(*parts: bytes) -> str:
 def digest_text(*parts: str) -> str:
     """`digest_bytes` of UTF-8 text."""
     return digest_bytes(*(part.encode("utf-8", "surrogatepass") for part in parts))
+
+
+def check_name(name: str, what: str) -> str:
+    """A name that the user chose, if it can be the name of a file on any system.
+
+    Raises
+    ------
+    UsageError
+        It has characters that a file name should not have.
+
+    >>> check_name("first-try", "a bank")
+    'first-try'
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for {what}; use letters, digits, '.', '_' and '-', and begin with a letter or digit"
+        )
+    return name
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
 from .info import info, verify
+from .label import label
 from .layers import layers
 from .show import show
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, layers, embed, disentangle, show, info, verify):
+for command in (demo, layers, embed, disentangle, show, label, info, verify):
     app.command()(command)
 
 

@@ -7,7 +7,7 @@ from ._common import Json, Quiet, RunFolder, progress_for, say
 
 
 def info(run: RunFolder, as_json: Json = False) -> None:
-    """Say what is in a run: images, layers, banks, and the images that could not be used."""
+    """Say what is in a run: images, layers, labels, banks, and the images that could not be used."""
     from ..runs import open_run
 
     opened = open_run(run)
@@ -31,6 +31,7 @@ def info(run: RunFolder, as_json: Json = False) -> None:
         + ("" if layer["whole"] else ", not finished")
         for layer in facts["layers"]
     ]
+    lines += [f"  label set   {printable(name)}" for name in facts["label_sets"]]
     lines += [f"  bank        {name} of {layer}" for layer, name in banks] or [
         "  bank        none yet; make one with monoseme disentangle"
     ]

@@ -4,6 +4,7 @@ in a fixed order, each with its name, label and content digest, or with the reas
 
 from ._ahead import Batch, Loader, Thumbnails, Work, default_workers
 from ._decode import MAX_PIXELS, BadImage
+from ._names import shown
 from ._open import open_images
 from ._samples import photographs
 from ._source import Entry, ImageSource, Loaded
@@ -21,4 +22,5 @@ __all__ = [
     "default_workers",
     "open_images",
     "photographs",
+    "shown",
 ]

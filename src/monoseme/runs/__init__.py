@@ -2,7 +2,8 @@
 
 from ._activations import RunActivations
 from ._embed import embed
+from ._join import JoinedLabels, join_labels
 from ._run import Run, open_run
 from ._verify import verify_run
 
-__all__ = ["Run", "RunActivations", "embed", "open_run", "verify_run"]
+__all__ = ["JoinedLabels", "Run", "RunActivations", "embed", "join_labels", "open_run", "verify_run"]

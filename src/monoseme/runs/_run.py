@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
-from ..base import MonosemeError, UsageError, did_you_mean, join_words
-from . import _table
+from ..base import Labels, MonosemeError, UsageError, did_you_mean, join_words
+from . import _labels, _table
 from ._activations import RunActivations
 from ._manifest import LayerColumn, Manifest
 
@@ -147,6 +147,41 @@ class Run:
             pictures.append(picture.convert("RGB"))
         return pictures
 
+    @property
+    def label_sets(self) -> tuple[str, ...]:
+        """Names of the sets of labels: "folder" where embed found any, then those that were joined later, sorted."""
+        found = bool(self._lance.count_rows(filter="label IS NOT NULL"))
+        return (*((_labels.FOLDER,) if found else ()), *_labels.joined_sets(self.path))
+
+    def labels(self, name: str | None = None) -> Labels:
+        """A set of labels: none, one or several for each of the N images.
+
+        Parameters
+        ----------
+        name : str, optional
+            Which set, of `label_sets`; by default the only one that was joined, else "folder".
+
+        Raises
+        ------
+        UsageError
+            There is no such set, or there are several to choose from.
+        MonosemeError
+            The set is damaged.
+        """
+        known = self.label_sets
+        joined = [each for each in known if each != _labels.FOLDER]
+        if name is None and not known:
+            raise UsageError(f"{self.path} has no labels; join some with monoseme label")
+        if name is None and len(joined) > 1 and len(joined) == len(known):
+            raise UsageError(f"{self.path} holds several label sets; name one of {join_words(joined)}")
+        wanted = name if name is not None else joined[0] if len(joined) == 1 else _labels.FOLDER
+        if wanted not in known:
+            has = f"only {join_words(known, 'and')}" if known else "nor any other; join some with monoseme label"
+            raise UsageError(f"{self.path} has no label set {wanted!r}, {has}{did_you_mean(wanted, known)}")
+        if wanted == _labels.FOLDER:
+            return Labels.of(self.images(columns=["label"])["label"].to_pylist())
+        return _labels.read_set(_labels.set_path(self.path, wanted), len(self), self.manifest.images["digest"])
+
     def quarantined(self) -> pa.Table:
         """Images that could not be used: entry, uri, reason."""
         return _table.quarantined(self.path)
@@ -172,6 +207,7 @@ class Run:
             "thumbnails": manifest.thumbnails is not None,
             "predictions": manifest.predictions,
             "labels": self._label_count(),
+            "label_sets": list(self.label_sets),
             "layers": [
                 {
                     "layer": column.layer,

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..base import MonosemeError, Reporter, Silent, first_line
 from . import _table
 from ._activations import RunActivations
+from ._labels import joined_sets
 from ._run import Run, open_run
 
 
@@ -49,6 +50,11 @@ def verify_run(path: str | PathLike[str], *, progress: Reporter | None = None) -
         problems += _check_layer(RunActivations(run._lance, column, run.manifest.dtype, {}), progress)
     if run.manifest.thumbnails is not None:
         problems += _check_thumbnails(run, progress)
+    for name in joined_sets(run.path):
+        try:
+            run.labels(name)
+        except MonosemeError as error:
+            problems.append(str(error))
     return problems
 
 
