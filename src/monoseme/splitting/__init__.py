@@ -2,6 +2,7 @@
 
 from ._disentangle import check_method, disentangle, recut
 from ._frame import Scaling
+from ._kmeans import kmeans_gram
 from ._published import Published
 from ._split import Exemplars, Split, Splitter
 from ._starts import svd_directions
@@ -16,6 +17,7 @@ __all__ = [
     "Trees",
     "check_method",
     "disentangle",
+    "kmeans_gram",
     "recut",
     "svd_directions",
     "ward_trees",

@@ -1,0 +1,7 @@
+"""Evaluation: a bank, its activations, labels and a second encoder come in; figures with baselines and intervals go out."""
+
+from ._evaluate import evaluate
+from ._evaluation import Evaluation
+from ._independence import independence
+
+__all__ = ["Evaluation", "evaluate", "independence"]

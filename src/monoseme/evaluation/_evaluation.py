@@ -1,0 +1,107 @@
+"""The result of an evaluation: figures, a table of concepts, enriched labels, and how to show and keep them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..base import MonosemeError, write_whole
+from ._catalogue import CATALOGUE
+
+JSON, CONCEPTS, ENRICHED = "evaluation.json", "evaluation.parquet", "enriched.parquet"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a concept bank, each with its baselines and 95 % confidence interval.
+
+    Attributes
+    ----------
+    figures : pyarrow.Table
+        A row for each figure and what it is of: family ("paper", "separation", "judge", "dictionary"), figure, of
+        ("concepts", or the name of a baseline such as "neurons", "random sets", "shuffled labels"), value, low and high (its
+        95 % confidence interval; null where undefined, as for values that follow from a formula), count (of concepts,
+        directions, pairs or images it is a mean over; 0 for formulas), better ("higher", "lower" or null).
+    concepts : pyarrow.Table
+        A row a concept with its own figures; null where one is undefined.
+    enriched : pyarrow.Table
+        Labels enriched in concepts at a false discovery rate of 5 %: concept, label, count, expected, p_value, q_value.
+    info : dict
+        What was evaluated on what, as plain JSON values; ``info["judge"]["independence"]`` says how independent the judge is,
+        ``info["notes"]`` what is absent and why.
+    """
+
+    figures: pa.Table
+    concepts: pa.Table
+    enriched: pa.Table
+    info: Mapping[str, Any]
+
+    def value(self, figure: str, of: str = "concepts") -> float | None:
+        """One figure, None where it is undefined or absent."""
+        rows = [row for row in self.figures.to_pylist() if row["figure"] == figure and row["of"] == of]
+        return rows[0]["value"] if rows else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures and facts as plain JSON values."""
+        return {**self.info, "figures": self.figures.to_pylist(), "enriched_labels": len(self.enriched)}
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write evaluation.json, evaluation.parquet and enriched.parquet into a folder, such as the bank's own.
+
+        The JSON is written last: where it is, the tables beside it are of the same evaluation.
+
+        Raises
+        ------
+        MonosemeError
+            The folder cannot be written.
+        """
+        target = Path(folder)
+        try:
+            (target / JSON).unlink(missing_ok=True)
+        except OSError as error:
+            raise MonosemeError(f"cannot write {target / JSON}: {(error.strerror or str(error)).lower()}") from error
+        for name, table in ((CONCEPTS, self.concepts), (ENRICHED, self.enriched)):
+            buffer = io.BytesIO()
+            pq.write_table(table, buffer, compression="zstd")
+            write_whole(target / name, buffer.getvalue())
+        text = json.dumps({"format": FORMAT, **self.to_json()}, indent=1, ensure_ascii=False, allow_nan=False)
+        write_whole(target / JSON, (text + "\n").encode())
+        return target / JSON
+
+    def lines(self) -> list[str]:
+        """The figures as text: of the concepts with their interval, and of each baseline."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in self.figures.to_pylist():
+            found.setdefault(row["figure"], {})[row["of"]] = row
+        width = max((len(name) for name in found), default=0)
+        shown, family = [], None
+        for name, rows in found.items():
+            if CATALOGUE[name].family != family:
+                family = CATALOGUE[name].family
+                shown += ["", f"{family:<{width}}  concepts               baselines"]
+            mine = rows.pop("concepts", None)
+            text = "" if mine is None else f"{_number(mine['value']):<7}{_interval(mine)}"
+            beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items())
+            shown.append(f"{name:<{width}}  {text:<21}  {beside}".rstrip())
+        return shown[1:]
+
+    def __repr__(self) -> str:
+        families = list(dict.fromkeys(self.figures["family"].to_pylist()))
+        return f"<evaluation of {len(self.concepts):,} concepts: {', '.join(families) or 'nothing'}>"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return "" if row["low"] is None else f"[{_number(row['low'])}, {_number(row['high'])}]"
