@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .base import MonosemeError, UsageError
 
 if TYPE_CHECKING:
-    from .banks import Concept, ConceptBank, load_bank
+    from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
@@ -30,6 +30,7 @@ __all__ = [
     "Concept",
     "ConceptBank",
     "Labels",
+    "LayerDictionary",
     "Model",
     "MonosemeError",
     "Preprocess",
@@ -42,7 +43,9 @@ __all__ = [
     "embed",
     "join_labels",
     "load_bank",
+    "load_dictionary",
     "load_model",
+    "merge_concepts",
     "open_images",
     "open_run",
     "overview",
@@ -53,7 +56,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "banks": ("Concept", "ConceptBank", "load_bank"),
+    "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),

@@ -1,7 +1,9 @@
-"""Concept banks: vectors, tables and provenance come in; they are asked, saved and loaded."""
+"""Concept banks: vectors, tables and provenance come in; they are asked, merged, saved and loaded."""
 
 from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, Concept, ConceptBank
+from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
+from ._merge import merge_concepts
 from ._store import bank_folder, list_banks, load_bank
 
 __all__ = [
@@ -11,7 +13,10 @@ __all__ = [
     "Concept",
     "ConceptBank",
     "Frame",
+    "LayerDictionary",
     "bank_folder",
     "list_banks",
     "load_bank",
+    "load_dictionary",
+    "merge_concepts",
 ]

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..base import UsageError
 from ._frame import Frame
+from ._nearest import nearest
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -212,6 +213,16 @@ class ConceptBank:
             )
         lengths = np.linalg.norm(given, axis=1)
         return np.asarray(self.vectors @ (given / np.where(lengths > 0, lengths, 1)[:, None]).T)
+
+    def nearest(self, vectors: npt.ArrayLike, k: int = 5) -> pa.Table:
+        """The k concepts of greatest cosine with each vector (R, C) of the bank's frame: query, rank, concept, cosine.
+
+        Raises
+        ------
+        UsageError
+            The vectors have another width, or k is not positive.
+        """
+        return nearest(self.vectors, vectors, k, "concept")
 
     def histogram(self) -> dict[int, int]:
         """How many directions have how many concepts, as the paper counts them: {concepts: directions}."""

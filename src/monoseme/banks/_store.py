@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ..base import MonosemeError, UsageError, check_name, did_you_mean, join_words, whole_folder
+from ..base import MonosemeError, UsageError, check_name, did_you_mean, first_line, join_words, whole_folder
 from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
 from ._frame import Frame
 
@@ -62,15 +64,11 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
     folder = Path(path)
     if not (folder / "bank.json").is_file():
         folder = _choose(folder, layer, name)
-    try:
+    with reading("bank", folder, "write it again with monoseme disentangle"):
         info = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
-        version = info.pop("format", None)
-        if version != FORMAT:
-            raise MonosemeError(
-                f"{folder} has bank format {version}, but this version reads format {FORMAT}; update monoseme"
-            )
+        check_format(info.pop("format", None), FORMAT, "bank", folder)
         arrays = load_file(folder / "vectors.safetensors")
-        tables = {table: _read_table(folder / f"{table}.parquet", schema) for table, schema in _TABLES.items()}
+        tables = {table: read_table(folder / f"{table}.parquet", schema) for table, schema in _TABLES.items()}
         bank = ConceptBank(
             vectors=arrays["vectors"],
             concepts=tables["concepts"],
@@ -84,8 +82,16 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
             info=info,
         )
         _check(bank)
+    return bank
+
+
+@contextmanager
+def reading(what: str, folder: Path, remedy: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a folder of ours is read into a sentence."""
+    try:
+        yield
     except PermissionError as error:
-        raise MonosemeError(f"the bank {folder} may not be read: permission denied") from error
+        raise MonosemeError(f"the {what} {folder} may not be read: permission denied") from error
     except (
         OSError,
         ValueError,
@@ -96,10 +102,15 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
         SafetensorError,
         pa.ArrowException,
     ) as error:
+        raise MonosemeError(f"the {what} {folder} is damaged ({first_line(error, 200)}); {remedy}") from error
+
+
+def check_format(version: object, known: int, what: str, folder: Path) -> None:
+    """Refuse what a newer version has written."""
+    if version != known:
         raise MonosemeError(
-            f"the bank {folder} is damaged ({error}); write it again with monoseme disentangle"
-        ) from error
-    return bank
+            f"{folder} has {what} format {version}, but this version reads format {known}; update monoseme"
+        )
 
 
 def bank_folder(run: Path, layer: str, name: str) -> Path:
@@ -137,7 +148,8 @@ def _choose(run: Path, layer: str | None, name: str | None) -> Path:
     return bank_folder(run, *fitting[0])
 
 
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema from a Parquet file."""
     table = pq.read_table(path)
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:

@@ -95,7 +95,7 @@ def join_labels(
     Examples
     --------
     >>> join_labels("runs/iv3", "animals.csv").labels  # doctest: +SKIP
-    <12 labels on 4,790 of 4,798 images>
+    <2 labels on 40 of 61 images>
     """
     opened, path = run if isinstance(run, Run) else open_run(run), Path(file)
     name = _stem(path) if name is None else name
