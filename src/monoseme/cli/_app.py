@@ -17,6 +17,7 @@ from ._common import Stopped
 from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
+from .evaluate import evaluate
 from .info import info, verify
 from .label import label
 from .layers import layers
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, layers, embed, disentangle, show, label, info, verify):
+for command in (demo, layers, embed, disentangle, show, evaluate, label, info, verify):
     app.command()(command)
 
 

@@ -3,5 +3,6 @@
 from ._evaluate import evaluate
 from ._evaluation import Evaluation
 from ._independence import independence
+from ._judge_run import judge_activations, judge_run
 
-__all__ = ["Evaluation", "evaluate", "independence"]
+__all__ = ["Evaluation", "evaluate", "independence", "judge_activations", "judge_run"]

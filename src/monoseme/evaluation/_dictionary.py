@@ -166,11 +166,11 @@ def _variance(
     total = np.square(about, dtype=np.float64).sum(1)
     if len(vectors) == 0 or len(sample) < 2 or not total.any():
         return
-    strengths, axes = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))
+    strengths, axes = np.linalg.eigh(vectors.T @ vectors)
     spanned = axes[:, strengths > strengths[-1] * width * np.finfo(np.float32).eps]
-    held = total if spanned.shape[1] == width else np.square(about @ spanned.astype(np.float32)).sum(1)
+    held = total if spanned.shape[1] == width else np.square(about @ spanned).sum(1)
     sums = cluster_sums(GROUPS, random.integers(0, GROUPS, len(about)), held, total)
     figures.interval("variance explained", "concepts", by_image.interval(sums, ratio), len(about))
     figures.exact("variance explained", "random directions", spanned.shape[1] / width)
-    principal = np.linalg.eigvalsh((about.T @ about).astype(np.float64))[::-1][: spanned.shape[1]].sum() / total.sum()
-    figures.exact("variance explained", "principal components", float(principal))
+    principal = np.linalg.eigvalsh(about.T @ about)[::-1][: spanned.shape[1]].sum(dtype=np.float64) / total.sum()
+    figures.exact("variance explained", "principal components", min(float(principal), 1.0))

@@ -19,6 +19,8 @@ from ._sets import Bools, Sets
 from ._similarity import clarity, monosemanticity, polysemanticity, redundancy
 
 RANDOM_SETS = 256
+MOST_IMAGES = 8192
+ONE_IN = 8
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Monosemanticity:
     judge : Judge
         The second encoder.
     scored : Scored
-        The images; those that the judge does not know do not take part.
+        The images; those that the judge does not know do not take part, and of the others 8,192 are enough.
     direction : (M,) int64
         Of each concept.
     random : Generator
@@ -139,7 +141,8 @@ class Monosemanticity:
     """
 
     def __init__(self, judge: Judge, scored: Scored, direction: Ints, random: np.random.Generator) -> None:
-        self._known = np.flatnonzero(judge.known[scored.rows])
+        known = np.flatnonzero(judge.known[scored.rows])
+        self._known = known[:: max(1, -(-len(known) // MOST_IMAGES))]
         self._everyone = len(self._known) == len(scored.rows)
         self._units = unit(judge(scored.rows[self._known]))
         self._mixed = self._units[random.permutation(len(self._units))]
@@ -149,10 +152,12 @@ class Monosemanticity:
     def __call__(self, name: str, concepts: Ints, where: Ints, scores: npt.NDArray[np.float32]) -> None:
         """Weigh the images by their scores."""
         mine = scores if self._everyone else scores[:, self._known]
-        kinds = {name: self._units} | ({"shuffled images": self._mixed} if name == "concepts" else {})
-        for kind, units in kinds.items():
-            found = self._found.setdefault(kind, np.full(len(self._direction), np.nan))
-            found[concepts] = monosemanticity(mine, units)[where]
+        self._of(name)[concepts] = monosemanticity(mine, self._units)[where]
+        if name == "concepts":
+            self._of("shuffled images")[concepts[::ONE_IN]] = monosemanticity(mine[where[::ONE_IN]], self._mixed)
+
+    def _of(self, kind: str) -> Floats:
+        return self._found.setdefault(kind, np.full(len(self._direction), np.nan))
 
     def put(self, figures: Figures) -> None:
         """Add what was found."""

@@ -191,7 +191,7 @@ def _clear(folder: Path) -> None:
         if (folder / _table.ACTIVATIONS).exists():
             shutil.rmtree(folder / _DISCARDED, ignore_errors=True)
             (folder / _table.ACTIVATIONS).rename(folder / _DISCARDED)  # from here on the old run is gone as a whole
-        for name in ("banks", "labels", _table.QUARANTINE, _DISCARDED):
+        for name in ("banks", "labels", "judges", _table.QUARANTINE, _DISCARDED):
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -340,7 +340,7 @@ def _committing(folder: Path, every: int, rows: int) -> Iterator[_Pending]:
 
 
 LOCK, _DISCARDED = ".lock", ".discarded"
-_REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "labels", "annotations.jsonl", LOCK, _DISCARDED}
+_REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "labels", "judges", "annotations.jsonl", LOCK, _DISCARDED}
 
 
 @contextmanager
