@@ -16,12 +16,22 @@ import monoseme as ms
 from monoseme.cli import app
 
 DOCS = Path(__file__).parent
-CLASSES_WITH_METHODS = ("Run", "Labels", "ConceptBank", "Concept", "LayerDictionary", "Activations", "Model")
+CLASSES_WITH_METHODS = (
+    "Run",
+    "Labels",
+    "ConceptBank",
+    "Concept",
+    "LayerDictionary",
+    "Activations",
+    "Model",
+    "Evaluation",
+)
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
+    "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Pictures": ("concept_grid", "overview"),
     "Errors": ("MonosemeError", "UsageError"),
 }

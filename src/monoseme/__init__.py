@@ -19,6 +19,7 @@ from .base import MonosemeError, UsageError
 if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
+    from .evaluation import Evaluation, evaluate, judge_run
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .runs import Run, embed, join_labels, open_run, verify_run
@@ -29,6 +30,7 @@ __all__ = [
     "Activations",
     "Concept",
     "ConceptBank",
+    "Evaluation",
     "Labels",
     "LayerDictionary",
     "Model",
@@ -41,7 +43,9 @@ __all__ = [
     "concept_grid",
     "disentangle",
     "embed",
+    "evaluate",
     "join_labels",
+    "judge_run",
     "load_bank",
     "load_dictionary",
     "load_model",
@@ -58,6 +62,7 @@ __all__ = [
 _ROOMS = {
     "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
+    "evaluation": ("Evaluation", "evaluate", "judge_run"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),

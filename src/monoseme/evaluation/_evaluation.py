@@ -78,7 +78,7 @@ class Evaluation:
         return target / JSON
 
     def lines(self) -> list[str]:
-        """The figures as text: of the concepts with their interval, and of each baseline."""
+        """The figures as text: of the concepts with their interval (and in brackets how many there are, if few), and of each baseline."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for row in self.figures.to_pylist():
             found.setdefault(row["figure"], {})[row["of"]] = row
@@ -89,7 +89,7 @@ class Evaluation:
                 family = CATALOGUE[name].family
                 shown += ["", f"{family:<{width}}  concepts               baselines"]
             mine = rows.pop("concepts", None)
-            text = "" if mine is None else f"{_number(mine['value']):<7}{_interval(mine)}"
+            text = "" if mine is None else f"{_number(mine['value']):<7}{_interval(mine)}{_few(mine)}"
             beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items())
             shown.append(f"{name:<{width}}  {text:<21}  {beside}".rstrip())
         return shown[1:]
@@ -101,6 +101,11 @@ class Evaluation:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _few(row: Mapping[str, Any]) -> str:
+    """How many it is a mean over, where these are few."""
+    return f" ({row['count']:,})" if row["value"] is not None and 0 < row["count"] < 30 else ""
 
 
 def _interval(row: Mapping[str, Any]) -> str:
