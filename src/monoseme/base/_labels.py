@@ -80,7 +80,8 @@ class Labels:
         place = np.empty(len(kept), dtype=np.int64)
         place[order] = np.arange(len(kept))
         width = max(len(kept), 1)
-        pairs = np.unique(image_ids * width + place[codes])
+        pairs = np.sort(image_ids * width + place[codes])
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique hashes, which is slow for millions
         return cls(count, tuple(kept[each] for each in order), pairs // width, pairs % width)
 
     @property

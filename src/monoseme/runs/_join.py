@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -151,8 +150,8 @@ def _known(run: Run, *, by_number: bool) -> tuple[pa.Array, tuple[IntArray, IntA
     chunks = [chunk.cast(pa.large_string()) for column in facts.columns for chunk in column.chunks]
     texts = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
     codes = np.asarray(texts.indices.to_numpy(), dtype=np.int64)
-    pairs = np.unique(codes * max(count, 1) + np.tile(np.arange(count), len(facts.columns)))
-    return texts.dictionary, (pairs // max(count, 1), pairs % max(count, 1))
+    order = np.argsort(codes, kind="stable")
+    return texts.dictionary, (codes[order], np.tile(np.arange(count), len(facts.columns))[order])
 
 
 def _images_of(texts: IntArray, owners: tuple[IntArray, IntArray], count: int) -> tuple[IntArray, IntArray]:
@@ -179,13 +178,13 @@ def _find(names: pa.Array, texts: pa.Array, path: Path, *, by_number: bool) -> I
 
 def _by_ending(names: list[str], texts: list[str], path: Path) -> list[int]:
     """Place in `texts` of the one that ends with each name, else of the longest that the name ends with, else -1."""
-    wanted = set(names)
     ending: dict[str, list[int]] = {}
+    wanted, depths = set(names), _depths(names)
     for place, text in enumerate(texts):
-        for end in _endings(text):
+        for end in _endings(text, depths):
             if end in wanted:
                 ending.setdefault(end, []).append(place)
-    whole = {text: place for place, text in enumerate(texts)}
+    whole, depths = {text: place for place, text in enumerate(texts)}, _depths(texts)
     found = []
     for name in names:
         fitting = [whole[name]] if name in whole else ending.get(name, [])
@@ -193,18 +192,23 @@ def _by_ending(names: list[str], texts: list[str], path: Path) -> list[int]:
             some = " or ".join(shown(texts[place]) for place in fitting[:2])
             more = f" ({counted(len(fitting), 'image')} in all)" if len(fitting) > 2 else ""
             raise UsageError(f"{shown(name)} in {path} may mean {some}{more}; write more of its path")
-        longest = next((whole[end] for end in _endings(name) if end in whole), -1)
-        found.append(fitting[0] if fitting else longest)
+        found.append(fitting[0] if fitting else next((whole[e] for e in _endings(name, depths) if e in whole), -1))
     return found
 
 
-def _endings(path: str) -> Iterator[str]:
-    """What follows each slash of a path, longest first."""
-    cut = path.find("/")
-    while cut >= 0:
-        if cut + 1 < len(path):
-            yield path[cut + 1 :]
-        cut = path.find("/", cut + 1)
+def _depths(paths: list[str]) -> list[int]:
+    """The numbers of slashes that occur, most first."""
+    return sorted({path.count("/") for path in paths}, reverse=True)
+
+
+def _endings(path: str, depths: list[int]) -> list[str]:
+    """What follows a slash of a path and has one of the given numbers of slashes itself, longest first.
+
+    >>> _endings("a/b/c/d.jpg", [7, 2, 0])
+    ['b/c/d.jpg', 'd.jpg']
+    """
+    slashes = path.count("/")
+    return [path.split("/", slashes - depth)[-1] for depth in depths if depth < slashes]
 
 
 def _said(images: pa.Array, rows: IntArray) -> str:
