@@ -74,8 +74,8 @@ def evaluate(
         *result.info["notes"],
         f"wrote {path} and {path.with_suffix('.parquet').name}",
     ]
-    example = next(iter(loaded.most_split(1)), None)
-    if example is not None:
+    if len(loaded.directions):
+        example = next(iter(loaded.most_split(1)), int(loaded.directions[0]))
         choose = f" --layer {quoted(found[0])} --bank {found[1]}" if len(list_banks(opened.path)) > 1 else ""
         lines.append(f"next: monoseme show {quoted(run)} {example}{choose}")
     say(lines, {"bank": str(target), **result.to_json(), "seconds": round(seconds, 3)}, as_json)

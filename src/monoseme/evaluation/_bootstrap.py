@@ -52,8 +52,9 @@ class Resamples:
 
     def __init__(self, clusters: int, resamples: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        drawn = random.multinomial(clusters, np.full(clusters, 1 / max(clusters, 1)), size=resamples)
-        self._weights = drawn.astype(np.float64)
+        self._weights = np.zeros((resamples, clusters))
+        if clusters:
+            self._weights[:] = random.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
 
     def __len__(self) -> int:
         return len(self._weights)

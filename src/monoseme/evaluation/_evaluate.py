@@ -230,8 +230,8 @@ def _about_judge(
 ) -> dict[str, Any]:
     mine, theirs = acts.provenance(), given.provenance() if isinstance(given, Activations) else {}
     name = name if name is not None else theirs.get("model")
-    weights = mine.get("weights_digest")
-    same = weights is not None and weights == theirs.get("weights_digest")
+    weights = mine.get("weights_digest"), theirs.get("weights_digest")
+    same = None if None in weights else weights[0] == weights[1]
     return {
         "name": name,
         "layer": given.name if isinstance(given, Activations) else None,

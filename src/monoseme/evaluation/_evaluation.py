@@ -18,6 +18,7 @@ from ._catalogue import CATALOGUE
 
 JSON, CONCEPTS, ENRICHED = "evaluation.json", "evaluation.parquet", "enriched.parquet"
 FORMAT = 1
+FEW = 30
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,15 @@ class Evaluation:
         for row in self.figures.to_pylist():
             found.setdefault(row["figure"], {})[row["of"]] = row
         width = max((len(name) for name in found), default=0)
+        texts = {name: _text(rows.pop("concepts", None)) for name, rows in found.items()}
+        wide = max(map(len, texts.values()), default=0)
         shown, family = [], None
         for name, rows in found.items():
             if CATALOGUE[name].family != family:
                 family = CATALOGUE[name].family
-                shown += ["", f"{family:<{width}}  concepts               baselines"]
-            mine = rows.pop("concepts", None)
-            text = "" if mine is None else f"{_number(mine['value']):<7}{_interval(mine)}{_few(mine)}"
+                shown += ["", f"{family:<{width}}  {'concepts':<{wide}}  baselines"]
             beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items())
-            shown.append(f"{name:<{width}}  {text:<21}  {beside}".rstrip())
+            shown.append(f"{name:<{width}}  {texts[name]:<{wide}}  {beside}".rstrip())
         return shown[1:]
 
     def __repr__(self) -> str:
@@ -103,10 +104,10 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def _few(row: Mapping[str, Any]) -> str:
-    """How many it is a mean over, where these are few."""
-    return f" ({row['count']:,})" if row["value"] is not None and 0 < row["count"] < 30 else ""
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    return "" if row["low"] is None else f"[{_number(row['low'])}, {_number(row['high'])}]"
+def _text(row: Mapping[str, Any] | None) -> str:
+    """Value and interval, and how many it is a mean over where these are few."""
+    if row is None or row["value"] is None:
+        return "" if row is None else "-"
+    interval = "" if row["low"] is None else f"[{_number(row['low'])}, {_number(row['high'])}]"
+    few = f" ({row['count']:,})" if 0 < row["count"] < FEW else ""
+    return f"{_number(row['value']):<7}{interval}{few}".rstrip()

@@ -20,8 +20,8 @@ _DETECTORS = re.compile(
 )
 
 
-def independence(model: str | None, judge: str | None, *, same_weights: bool = False) -> str:
-    """In words, from the specs of the model and of its judge.
+def independence(model: str | None, judge: str | None, *, same_weights: bool | None = None) -> str:
+    """In words, from the specs of the model and of its judge, and whether their weights are known to be the same or not.
 
     >>> independence("bundled:efficientnet-lite0", "bundled:efficientnet-lite2")
     'shares its training labels (ImageNet)'
@@ -32,7 +32,7 @@ def independence(model: str | None, judge: str | None, *, same_weights: bool = F
     >>> independence("python:my.nets:make", "torchvision:resnet50")
     'not known'
     """
-    if same_weights or (judge is not None and judge == model):
+    if same_weights or (same_weights is None and judge is not None and judge == model):
         return SAME
     mine, theirs = _trained_on(model), _trained_on(judge)
     if theirs == "no labels":

@@ -13,11 +13,12 @@ TESTS = 10
 TOGETHER = 256
 
 
-def intruder_test(sets: Sets, embeddings: Read, random: np.random.Generator, *, same_direction: bool) -> Floats:
+def intruder_test(sets: Sets, units: Read, random: np.random.Generator, *, same_direction: bool) -> Floats:
     """Share of tests (M,) in which the intruder is found; chance is 1 / (5 + 1).
 
     Each test shows 5 images of a set and one of another set, of the same direction or of another. The pick is the image
-    with the least mean cosine to the others; where several are equal, each of them counts in part.
+    with the least mean cosine to the others; where several are equal, each of them counts in part. `units` gives the images'
+    embeddings at unit length.
 
     Returns
     -------
@@ -40,8 +41,7 @@ def intruder_test(sets: Sets, embeddings: Read, random: np.random.Generator, *, 
         intruder = padded[other, place]
         valid = (intruder >= 0) & ~(padded[some][:, None] == intruder[:, :, None]).any(2)
         images = np.concatenate([shown, intruder[:, :, None]], axis=2)
-        points = embeddings(np.maximum(images, 0).reshape(-1)).reshape(*images.shape, -1)
-        found = np.where(valid, _found(points), 0)
+        found = np.where(valid, _found(units(np.maximum(images, 0).reshape(-1)).reshape(*images.shape, -1)), 0)
         with np.errstate(invalid="ignore"):
             out[some] = found.sum(1) / valid.sum(1)
     return out
@@ -69,10 +69,9 @@ def _partners(direction: Ints, random: np.random.Generator, same: bool) -> Ints:
     return np.where(choices > 0, order[chosen] if sets else chosen, -1)
 
 
-def _found(points: Floats) -> Floats:
+def _found(units: Floats) -> Floats:
     """(b, tests) whether the last of the images (b, tests, images, C) is the odd one out, shared among equals."""
-    lengths = np.linalg.norm(points, axis=3, keepdims=True)
-    units = points / np.where(lengths > 0, lengths, 1)
-    likeness = np.einsum("btic,btc->bti", units, units.sum(2)) - np.square(units).sum(3)
+    alike = units @ units.transpose(0, 1, 3, 2)
+    likeness = alike.sum(3) - np.diagonal(alike, axis1=2, axis2=3)
     least = likeness <= likeness.min(2, keepdims=True) + 1e-5
     return np.asarray(least[:, :, -1] / least.sum(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,14 @@ class Judge:
         """Image numbers (n,) -> embeddings (n, C)."""
         return self.embeddings[self.place[rows]]
 
+    def units(self, rows: Ints) -> npt.NDArray[np.float32]:
+        """Image numbers (n,) -> embeddings at unit length (n, C)."""
+        return self._units[self.place[rows]]
+
+    @cached_property
+    def _units(self) -> npt.NDArray[np.float32]:
+        return unit(self.embeddings)
+
 
 def judged(
     judge: Judge,
@@ -114,9 +123,9 @@ def judged(
         if name != "random partitions":
             values["redundancy"] = redundancy(means.raw)
             values["polysemanticity"] = polysemanticity(sets.padded(), judge)
-            values["intruder of another neuron found"] = intruder_test(sets, judge, random, same_direction=False)
+            values["intruder of another neuron found"] = intruder_test(sets, judge.units, random, same_direction=False)
         if name != "neurons":
-            values["intruder of the same neuron found"] = intruder_test(sets, judge, random, same_direction=True)
+            values["intruder of the same neuron found"] = intruder_test(sets, judge.units, random, same_direction=True)
         for figure, each in values.items():
             figures.mean(figure, name, each, sets.direction)
         if name == "concepts":
@@ -144,7 +153,7 @@ class Monosemanticity:
         known = np.flatnonzero(judge.known[scored.rows])
         self._known = known[:: max(1, -(-len(known) // MOST_IMAGES))]
         self._everyone = len(self._known) == len(scored.rows)
-        self._units = unit(judge(scored.rows[self._known]))
+        self._units = judge.units(scored.rows[self._known])
         self._mixed = self._units[random.permutation(len(self._units))]
         self._direction = direction
         self._found: dict[str, Floats] = {}
