@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import average_precision_score
 
 import monoseme as ms
 from monoseme.base import ArrayActivations, Images, held_out, with_digests
@@ -154,6 +155,33 @@ def test_held_out_images_alone_are_ranked_where_the_bank_has_them(bank, planted)
     rows = np.flatnonzero(out)
     order = rows[np.argsort(-(acts[rows] @ concept.vector))]
     assert first["precision_10"] == pytest.approx(np.mean([labels[i] == first["label"] for i in order[:10]]))
+
+
+def test_neither_copies_nor_patches_of_exemplars_photographs_are_ranked(planted):
+    acts, labels, _ = planted
+    copied = np.concatenate([acts, acts])
+    digests = np.array([f"{i:032x}" for i in range(900)] * 2, dtype=np.bytes_)
+    mine = ArrayActivations(copied, images=Images(digests))
+    bank = ms.disentangle(mine, top=60, distance_threshold=12.0, outlier_threshold="q0.95")
+    twice = ms.evaluate(bank, mine, labels=labels * 2)
+    once = ms.evaluate(
+        ms.disentangle(acts, top=60, distance_threshold=12.0, outlier_threshold="q0.95"), acts, labels=labels
+    )
+    assert twice.info["ranked"]["images"] == 900
+    for figure in ("average precision", "label purity", "precision@10", "with an enriched label"):
+        assert twice.value(figure) == pytest.approx(once.value(figure), abs=1e-6)
+    photographs = ArrayActivations(acts, images=Images(digests[:900], np.arange(900) // 3))
+    cut = ms.evaluate(replace(bank, info={**bank.info, "activations": {}}), photographs, labels=labels)
+    assert cut.info["ranked"]["images"] == 900
+    concept = bank[0]
+    touched = np.unique(bank.exemplars_of(concept.direction)["image_id"].to_numpy() // 3)
+    left = np.setdiff1d(np.arange(300), touched)
+    rows = np.flatnonzero(np.isin(np.arange(900) // 3, left))
+    first = cut.concepts.slice(0, 1).to_pylist()[0]
+    order = rows[np.argsort(-(acts[rows] @ concept.vector))]
+    assert first["average_precision"] == pytest.approx(
+        average_precision_score([labels[i] == first["label"] for i in order], -np.arange(len(order)))
+    )
 
 
 def test_many_images_are_sampled(bank, planted):

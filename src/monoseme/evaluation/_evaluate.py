@@ -10,18 +10,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..banks import ConceptBank
-from ..base import Activations, Labels, Reporter, Silent, UsageError, as_activations, held_out, with_digests
+from ..base import Activations, Labels, Reporter, Silent, UsageError, as_activations
 from ._bootstrap import Floats, Ints
 from ._dictionary import dictionary
 from ._distances import Read, Reading, read
 from ._evaluation import Evaluation
 from ._figures import Figures
+from ._images import images_to_rank
 from ._independence import independence
 from ._judge import RANDOM_SETS, Judge, Monosemanticity, judged
 from ._paper import paper
-from ._scores import Scored, show, ways_to_rank
+from ._scores import show, ways_to_rank
 from ._separation import ENRICHED, Ranking, exemplar_labels
-from ._sets import Bools, Sets
+from ._sets import Sets
 
 MAX_IMAGES = 16_384
 
@@ -93,7 +94,7 @@ def evaluate(
     random = np.random.default_rng(seed)
     concepts = Sets.of(bank)
     figures = Figures(concepts.split, resamples, seed)
-    pool, scored, facts = _images(bank, acts, concepts, max_images, random)
+    pool, scored, facts = images_to_rank(bank, acts, concepts, max_images, random)
     variants = {
         "concepts": concepts,
         "random partitions": concepts.shuffled(random),
@@ -172,40 +173,6 @@ def _reader(bank: ConceptBank, acts: Activations) -> Read:
         return bank.frame(out)
 
     return embeddings
-
-
-def _images(
-    bank: ConceptBank, acts: Activations, concepts: Sets, most: int, random: np.random.Generator
-) -> tuple[Bools, Scored, dict[str, Any]]:
-    """Images that exemplars were chosen from (N,), images to rank, and what to say of these.
-
-    With held-out images only these are ranked; without, all, but for each concept those that are exemplars of its direction:
-    its neuron, which chose them, is compared with it on what is left.
-    """
-    share = float(bank.info.get("parameters", {}).get("holdout", 0.0) or 0.0)
-    out: Bools = held_out(with_digests(acts), share) if share > 0 else np.zeros(acts.shape[0], dtype=np.bool_)
-    apart = bool(out.any())
-    candidates = np.flatnonzero(out) if apart else np.arange(acts.shape[0])
-    rows = np.sort(random.choice(candidates, most, replace=False)) if len(candidates) > most else candidates
-    taken = np.zeros(acts.shape[0], dtype=np.bool_)
-    taken[rows] = True
-    embeddings = np.empty((len(rows), acts.shape[1]), dtype=np.float32)
-    filled = 0
-    for first, block in acts.blocks():
-        wanted = block[taken[first : first + len(block)]]
-        embeddings[filled : filled + len(wanted)] = wanted
-        filled += len(wanted)
-    everything = Sets(
-        concepts.rows, np.where(concepts.rows >= 0, np.arange(len(concepts.rows))[:, None], -1), np.arange(0)
-    )
-    exclude = None
-    if not apart:
-        exclude = Sets(everything.rows, everything.member, np.arange(len(concepts.rows))).matrix(acts.shape[0])
-    of = f"held-out images ({share:.0%})" if apart else "images that are no exemplars of the concept's direction"
-    if len(candidates) > most:
-        of += f", a sample of {most:,}"
-    facts = {"ranked": {"images": len(rows), "of": of, "held_out": apart}, "images": acts.shape[0]}
-    return ~out, Scored(rows, bank.frame(embeddings), exclude), facts
 
 
 def _look_on(

@@ -28,7 +28,7 @@ class Scored:
 
     rows : (n,) int64, image numbers, sorted
     embeddings : (n, C) float32, in the bank's frame
-    exclude : (D, N) sparse, the images of each direction that do not take part, or None
+    exclude : (D, n) sparse, the images that do not take part for each direction, or None
     """
 
     rows: Ints

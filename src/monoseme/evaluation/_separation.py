@@ -101,7 +101,7 @@ class Ranking:
         rows = scored.rows[self._known]
         self._everyone = len(rows) == len(scored.rows)
         self._has = labels.matrix().astype(np.int8)[rows].T.tocsr()
-        self._exclude = None if scored.exclude is None else scored.exclude[:, rows].tocsr()
+        self._exclude = None if scored.exclude is None else scored.exclude[:, self._known].tocsr()
         self._direction, self._label, self._shuffled = direction, label, shuffled
         self._found: dict[str, Floats] = {}
 
