@@ -1,4 +1,5 @@
-"""Write the reference pages from the program itself: ``docs/api.md`` from the docstrings, ``docs/cli.md`` from the help.
+"""Write the reference pages from the program itself: ``docs/api.md`` from the docstrings, ``docs/cli.md`` from the help,
+``docs/figures.md`` from the catalogue of figures.
 
 Run with ``--check`` to see whether they are up to date (exit status 1 if not).
 """
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 import monoseme as ms
 from monoseme.cli import app
+from monoseme.evaluation import BASELINES, CATALOGUE
 
 DOCS = Path(__file__).parent
 CLASSES_WITH_METHODS = (
@@ -76,6 +78,26 @@ def cli() -> str:
     return "\n".join(part.rstrip() for part in parts).rstrip() + "\n"
 
 
+def figures() -> str:
+    """What every figure of an evaluation says, and what it is compared with."""
+    parts = ["# Figures of an evaluation", "", "Written by `make docs` from the catalogue that the program uses.", ""]
+    parts += [
+        "`monoseme evaluate RUN` and `ms.evaluate` give these, each with the same of its baselines. Intervals (95 %) are",
+        "percentiles of a bootstrap over neurons, because concepts of one neuron are not independent; for coverage and",
+        "variance, over images. Retrieval is measured on held-out images where the bank has any, else on images that are no",
+        "exemplars of the concept's neuron.",
+        "",
+    ]
+    for family in dict.fromkeys(each.family for each in CATALOGUE.values()):
+        parts += [f"## {family.capitalize()}", "", "| figure | better | what it says |", "|---|---|---|"]
+        mine = {name: each for name, each in CATALOGUE.items() if each.family == family}
+        parts += [f"| {name} | {each.better or ''} | {each.meaning} |" for name, each in mine.items()]
+        parts.append("")
+    parts += ["## Baselines", "", "| baseline | what it is |", "|---|---|"]
+    parts += [f"| {name} | {meaning} |" for name, meaning in BASELINES.items()]
+    return "\n".join(parts) + "\n"
+
+
 def _entry(name: str, thing: object, heading: str) -> list[str]:
     try:
         signature = str(inspect.signature(thing)) if callable(thing) else ""
@@ -95,7 +117,7 @@ def _is_own(owner: type, name: str) -> bool:
 def main() -> None:
     """Write, or check."""
     stale = []
-    for name, text in (("api.md", api()), ("cli.md", cli())):
+    for name, text in (("api.md", api()), ("cli.md", cli()), ("figures.md", figures())):
         path = DOCS / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)

@@ -1,8 +1,9 @@
 """Evaluation: a bank, its activations, labels and a second encoder come in; figures with baselines and intervals go out."""
 
+from ._catalogue import BASELINES, CATALOGUE
 from ._evaluate import evaluate
 from ._evaluation import Evaluation
 from ._independence import independence
 from ._judge_run import judge_activations, judge_run
 
-__all__ = ["Evaluation", "evaluate", "independence", "judge_activations", "judge_run"]
+__all__ = ["BASELINES", "CATALOGUE", "Evaluation", "evaluate", "independence", "judge_activations", "judge_run"]

@@ -1,4 +1,4 @@
-"""Every figure: its family, what is better, and what it says."""
+"""Every figure: its family, what is better, and what it says; and every baseline."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ CATALOGUE = {
         "separation", _HIGHER, "share of concepts with a label enriched at a false discovery rate of 5 %"
     ),
     "precision@10": Definition(
-        "separation", _HIGHER, "of the 10 images that score highest, the share with the concept's label"
+        "separation",
+        _HIGHER,
+        "of the 10 images that score highest, the share with the concept's label; for labels of at least 10 ranked images",
     ),
-    "precision@50": Definition(
-        "separation", _HIGHER, "of the 50 images that score highest, the share with the concept's label"
-    ),
+    "precision@50": Definition("separation", _HIGHER, "the same of 50; for labels of at least 50 ranked images"),
     "average precision": Definition("separation", _HIGHER, "of the concept's label in the ranking by score"),
     "judge's distance between - within": Definition(
         "judge",
@@ -99,3 +99,20 @@ CATALOGUE = {
     ),
     "neurons for 90 %": Definition("dictionary", None, "fewest neurons that hold 90 % of a vector's squared length"),
 }
+
+BASELINES = {
+    "neurons": "the neuron itself: its activation, its own unit vector, or its kept exemplars as one set (for near-duplicates "
+    "and redundancy: the mean of these)",
+    "random partitions": "the same exemplars of each neuron, parted at random into sets of the same sizes",
+    "random sets": "as many images drawn at random from those that exemplars are chosen from",
+    "random directions": "Gaussian directions; for near-duplicates with the mean and the covariance of the vectors",
+    "shuffled labels": "labels shuffled among the labelled images",
+    "shuffled images": "the judge's images shuffled",
+    "shuffled pairs": "the pairs of each neuron shuffled, which leaves what neurons differ in",
+    "mean vectors": "the mean of a concept's exemplars, where the bank's vectors are others",
+    "centred vectors": "that mean minus the mean of the ranked images, where the bank's vectors are others",
+    "detectors": "the bank's detectors, where it has any",
+    "principal components": "as many principal components of the embeddings: the most that is possible",
+    "chance": "what guessing gives",
+}
+"""What figures are compared with."""
