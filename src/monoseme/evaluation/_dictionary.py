@@ -16,6 +16,7 @@ from ._sets import Sets
 NEAR = 0.9
 GROUPS = 1024
 MOST_FOR_VARIANCE = 8192
+MOST_RANDOM = 1024
 
 
 def dictionary(
@@ -51,8 +52,14 @@ def dictionary(
         "random directions": (same_spectrum(vectors, random), concepts.direction),
     }
     for name, (each, direction) in likes.items():
-        nearest, cosine = nearest_other(each, direction)
-        figures.mean("near-duplicates", name, np.where(np.isnan(cosine), np.nan, cosine >= NEAR), direction)
+        some = np.arange(len(each))[:: max(1, len(each) // MOST_RANDOM)] if name == "random directions" else None
+        nearest, cosine = nearest_other(each, direction, some)
+        figures.mean(
+            "near-duplicates",
+            name,
+            np.where(np.isnan(cosine), np.nan, cosine >= NEAR),
+            direction if some is None else direction[some],
+        )
         if name == "concepts":
             figures.columns |= {"nearest_concept": nearest, "nearest_cosine": cosine}
     compositions = {"concepts": (vectors, concepts), "random sets": (means["random sets"].raw, variants["random sets"])}
@@ -67,22 +74,25 @@ def dictionary(
     _variance(vectors, sample, by_image, figures, random)
 
 
-def nearest_other(vectors: Floats, direction: Ints) -> tuple[Floats, Floats]:
-    """For each unit vector (M, C) the number of the nearest of another direction and its cosine, NaN where there is none.
+def nearest_other(vectors: Floats, direction: Ints, some: Ints | None = None) -> tuple[Floats, Floats]:
+    """For each unit vector (M, C), or some of them, the number of the nearest of another direction and its cosine.
+
+    NaN where there is none.
 
     >>> found = nearest_other(np.array([[1.0, 0], [1, 0], [0.6, 0.8]]), np.array([0, 0, 1]))
     >>> found[0].tolist(), found[1].tolist()
     ([2.0, 2.0, 0.0], [0.6, 0.6, 0.6])
     """
-    nearest, cosine = np.full((2, len(vectors)), np.nan)
-    for begin in range(0, len(vectors), 512):
-        some = slice(begin, begin + 512)
-        likeness = vectors[some] @ vectors.T
-        likeness[direction[some, None] == direction] = -np.inf
+    some = np.arange(len(vectors)) if some is None else some
+    nearest, cosine = np.full((2, len(some)), np.nan)
+    for begin in range(0, len(some), 512):
+        here = slice(begin, begin + 512)
+        likeness = vectors[some[here]] @ vectors.T
+        likeness[direction[some[here], None] == direction] = -np.inf
         best = likeness.argmax(1)
         value = likeness[np.arange(len(best)), best]
         there = np.isfinite(value)
-        nearest[some][there], cosine[some][there] = best[there], value[there]
+        nearest[here][there], cosine[here][there] = best[there], value[there]
     return nearest, cosine
 
 
@@ -91,8 +101,11 @@ def same_spectrum(vectors: npt.NDArray[np.float32], random: np.random.Generator)
     if len(vectors) == 0:
         return vectors
     mean = vectors.mean(0)
-    mixed = random.standard_normal((len(vectors), len(vectors)), dtype=np.float32) / np.float32(np.sqrt(len(vectors)))
-    return unit(mixed @ (vectors - mean) + mean)
+    about = (vectors - mean) / np.float32(np.sqrt(len(vectors)))
+    if len(about) > about.shape[1]:  # the same in distribution, with fewer products
+        about = np.linalg.qr(about, mode="r")
+    mixed = random.standard_normal((len(vectors), len(about)), dtype=np.float32)
+    return unit(mixed @ about + mean)
 
 
 def unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
