@@ -11,7 +11,7 @@ from ..banks import ConceptBank
 from ._bootstrap import Floats, Ints, Resamples, cluster_sums, ratio
 from ._distances import Means
 from ._figures import Figures
-from ._sets import Sets
+from ._sets import Bools, Sets
 
 NEAR = 0.9
 GROUPS = 1024
@@ -24,7 +24,7 @@ def dictionary(
     variants: Mapping[str, Sets],
     means: Mapping[str, Means],
     sample: npt.NDArray[np.float32],
-    images: int,
+    pool: Bools,
     figures: Figures,
     random: np.random.Generator,
 ) -> None:
@@ -38,8 +38,8 @@ def dictionary(
         Sets of images and their means: "concepts", "neurons", "random sets".
     sample : (n, C) float32
         Embeddings of images in the bank's frame, to measure variance on.
-    images : int
-        N, of the whole data set.
+    pool : (N,) bool
+        The images that exemplars were chosen from.
     figures : Figures
         Where to put them.
     random : Generator
@@ -70,7 +70,7 @@ def dictionary(
         if name == "concepts":
             figures.columns |= {"sparsity": sparsity, "neurons_90": needed}
     by_image = Resamples(GROUPS, len(figures.by_direction), int(random.integers(2**31)))
-    _coverage(bank, concepts, images, by_image, figures, random)
+    _coverage(bank, concepts, pool, by_image, figures, random)
     _variance(vectors, sample, by_image, figures, random)
 
 
@@ -103,7 +103,8 @@ def same_spectrum(vectors: npt.NDArray[np.float32], random: np.random.Generator)
     mean = vectors.mean(0)
     about = (vectors - mean) / np.float32(np.sqrt(len(vectors)))
     if len(about) > about.shape[1]:  # the same in distribution, with fewer products
-        about = np.linalg.qr(about, mode="r")
+        strengths, axes = np.linalg.eigh(about.T @ about)
+        about = np.sqrt(np.maximum(strengths, 0))[:, None] * axes.T
     mixed = random.standard_normal((len(vectors), len(about)), dtype=np.float32)
     return unit(mixed @ about + mean)
 
@@ -147,19 +148,21 @@ def effective(vectors: Floats, share: float = 0.9) -> Floats:
 def _coverage(
     bank: ConceptBank,
     concepts: Sets,
-    images: int,
+    pool: Bools,
     by_image: Resamples,
     figures: Figures,
     random: np.random.Generator,
 ) -> None:
-    """Which share of the images any concept shows; the interval is over images."""
-    group = random.integers(0, GROUPS, images)
+    """Which share of the images any concept shows, of those that it could; the interval is over images."""
+    group = random.integers(0, GROUPS, len(pool))
     top = bank.top["image_id"].to_numpy()
     shown = {"images among exemplars": concepts.rows[concepts.member >= 0], "images among top images": top}
     chances = {"images among exemplars": concepts.sizes, "images among top images": np.bincount(bank.top["concept"])}
     for figure, rows in shown.items():
-        covered = np.bincount(rows, minlength=images) > 0
-        sums = cluster_sums(GROUPS, group, covered, np.ones(images))
+        possible = pool if pool[rows].all() else np.ones_like(pool)
+        images = int(possible.sum())
+        covered = np.bincount(rows, minlength=len(pool)) > 0
+        sums = cluster_sums(GROUPS, group, covered & possible, possible)
         figures.interval(figure, "concepts", by_image.interval(sums, ratio), images)
         # Drawn at random, an image is missed by a set of s images with probability 1 - s / N.
         missed = np.log1p(-np.minimum(chances[figure] / images, 1 - 1e-12)).sum()

@@ -102,8 +102,8 @@ class PairMeans(NamedTuple):
     others: Floats
 
 
-def pair_means(distances: npt.NDArray[np.float32], sets: Sets) -> PairMeans:
-    """Mean distances within and between the sets of each direction.
+def pair_means(distances: npt.NDArray[np.float32], sets: Sets, *, each_set: bool = True) -> PairMeans:
+    """Mean distances within and between the sets of each direction, and of each set if wanted.
 
     Notes
     -----
@@ -129,7 +129,7 @@ def pair_means(distances: npt.NDArray[np.float32], sets: Sets) -> PairMeans:
         here = distances[some]
         within[:, some] = (here * same).sum(1), same.sum(1)
         between[:, some] = (here * apart).sum(1), apart.sum(1)
-        for mask, sides, sums in ((same, (a,), own), (apart, (a, b), others)):
+        for mask, sides, sums in ((same, (a,), own), (apart, (a, b), others)) if each_set else ():
             weights = here[mask].astype(np.float64)
             for side in sides:
                 sums[0] += np.bincount(side[mask], weights, minlength=len(sets))

@@ -130,7 +130,7 @@ def evaluate(
             show(ways, scored, looks, task)
         for look in looks:
             look.put(figures)
-    dictionary(bank, {**variants, "random sets": drawn}, means, scored.embeddings, acts.shape[0], figures, random)
+    dictionary(bank, {**variants, "random sets": drawn}, means, scored.embeddings, pool, figures, random)
     info |= {"seed": seed, "resamples": resamples, "notes": notes}
     return Evaluation(figures.table(), _concepts(bank, concepts, names, figures.columns), enriched, info)
 

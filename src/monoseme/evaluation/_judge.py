@@ -111,7 +111,8 @@ def judged(
     """
     concepts = variants["concepts"]
     for name in ("concepts", "random partitions"):
-        found, own = pair_means(reading.distances, variants[name]), pair_means(layer.distances, variants[name])
+        found = pair_means(reading.distances, variants[name], each_set=name == "concepts")
+        own = pair_means(layer.distances, variants[name], each_set=False)
         _gaps(name, found, own, variants[name].split, figures)
         if name == "concepts":
             figures.columns |= {"judge_within": found.own, "judge_between": found.others}

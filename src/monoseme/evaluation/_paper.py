@@ -38,7 +38,7 @@ def paper(bank: ConceptBank, variants: Mapping[str, Sets], reading: Reading, cha
     kept, all_of_them = (concepts.member >= 0).sum(1), (concepts.rows >= 0).sum(1)
     figures.share("exemplars kept", "concepts", kept, all_of_them)
     for name in ("concepts", "random partitions"):
-        found = pair_means(reading.distances, variants[name])
+        found = pair_means(reading.distances, variants[name], each_set=name == "concepts")
         split = variants[name].split
         figures.mean("distance within", name, np.where(split, found.within, np.nan))
         figures.mean("distance between", name, np.where(split, found.between, np.nan))
