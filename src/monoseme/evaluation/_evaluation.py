@@ -91,7 +91,7 @@ class Evaluation:
             if CATALOGUE[name].family != family:
                 family = CATALOGUE[name].family
                 shown += ["", f"{family:<{width}}  {'concepts':<{wide}}  baselines"]
-            beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items())
+            beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
             shown.append(f"{name:<{width}}  {texts[name]:<{wide}}  {beside}".rstrip())
         return shown[1:]
 
@@ -100,8 +100,8 @@ class Evaluation:
         return f"<evaluation of {len(self.concepts):,} concepts: {', '.join(families) or 'nothing'}>"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _text(row: Mapping[str, Any] | None) -> str:
