@@ -85,7 +85,7 @@ def figures() -> str:
         "`monoseme evaluate RUN` and `ms.evaluate` give these, each with the same of its baselines. Intervals (95 %) are",
         "percentiles of a bootstrap over neurons, because concepts of one neuron are not independent; for coverage and",
         "variance, over images. Retrieval is measured on held-out images where the bank has any, else on images that are no",
-        "exemplars of the concept's neuron.",
+        "exemplars of the concept's neuron: that is harder on the neuron, which chose them, than on the concept.",
         "",
     ]
     for family in dict.fromkeys(each.family for each in CATALOGUE.values()):

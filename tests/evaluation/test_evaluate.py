@@ -155,6 +155,8 @@ def test_held_out_images_alone_are_ranked_where_the_bank_has_them(bank, planted)
     rows = np.flatnonzero(out)
     order = rows[np.argsort(-(acts[rows] @ concept.vector))]
     assert first["precision_10"] == pytest.approx(np.mean([labels[i] == first["label"] for i in order[:10]]))
+    assert not any("held-out" in note for note in found.info["notes"])
+    assert any("no held-out images" in note for note in ms.evaluate(bank, acts, labels=labels).info["notes"])
 
 
 def test_neither_copies_nor_patches_of_exemplars_photographs_are_ranked(planted):

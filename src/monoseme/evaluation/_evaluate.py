@@ -117,6 +117,11 @@ def evaluate(
         label, shuffled, enriched = exemplar_labels(variants, known_labels, pool, figures, random)
         names = [known_labels.names[each] if each >= 0 else None for each in label.tolist()]
         info["labels"] = {"names": len(known_labels.names), "images": int(known_labels.labelled.sum())}
+        if not facts["ranked"]["held_out"]:
+            notes.append(
+                "no held-out images: neurons are ranked without the exemplars that they chose, which is harder on them than "
+                "on concepts; split with a holdout to compare the two"
+            )
         looks.append(Ranking(scored, concepts.direction, label, shuffled, known_labels))
     if looking_on is None or judge is None:
         notes.append("no judge: the figures of a second encoder are absent")
