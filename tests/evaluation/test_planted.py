@@ -248,6 +248,21 @@ def test_a_toy_network_superposes_features_whose_directions_explain_its_neurons(
     np.testing.assert_array_equal(toy.activations, again.activations)
 
 
+def test_a_splitter_that_knows_the_features_of_a_toy_network_recovers_them():
+    toy = toy_superposition(24, 8, 1500, steps=1500)
+    rows = np.argsort(-toy.activations, axis=0, kind="stable")[:50].T
+    truth = toy.truth(np.arange(8), rows)
+    counts = np.take_along_axis(np.stack([np.bincount(row, minlength=24) for row in truth]), truth, 1)
+    known = Known(tuple(map(tuple, np.where(counts >= 5, truth, -1).tolist())))
+    bank = ms.disentangle(toy.activations, known, top=50)
+    assert grade_partition(*toy.truth_and_concepts(bank)).right.all()
+    knowing = toy.matched(bank)
+    assert len(knowing) == sum((np.bincount(row) > 8).sum() for row in truth)
+    assert np.median(knowing) > 0.9
+    none = ms.disentangle(toy.activations, Known(((-1,) * 50,) * 8), top=50)
+    assert (toy.matched(none) == 0).all()
+
+
 def test_superposition_needs_more_features_than_neurons():
     with pytest.raises(ms.UsageError, match="more features than neurons"):
         toy_superposition(5, 5)

@@ -117,9 +117,9 @@ class Grades:
 
         Notes
         -----
-        A unit counts as often as its classes are drawn: 1 + sum(n_c - 1) for numbers of draws n_c. For units of one class
-        that is the cluster bootstrap; for others it is exact to first order in the classes' effects and too wide in what
-        units do not share.
+        A unit counts 1 + c sum(n_k - 1) times, where n_k is how often its class k is drawn. For units of one class that is
+        the cluster bootstrap (c = 1). For others c is such that the variance is the cluster-robust one, to which each two units
+        that share a class contribute once (Cameron, Gelbach and Miller, Journal of Business & Economic Statistics 2011).
         """
         graded, several = self.partition, (self.chosen >= 0).sum(1) > 1
         columns: dict[str, tuple[npt.NDArray[Any], Bools]] = {
@@ -144,14 +144,21 @@ class Grades:
     def _interval(
         self, values: npt.NDArray[Any], counts: npt.NDArray[Any], resamples: int, seed: int, *, weighted: bool = False
     ) -> Interval:
-        """Of the mean of values (U,) where counts is true, or of the ratio of the two sums."""
+        """Of the mean of values (U,) in [0, 1] where counts is true, or of the ratio of the two sums."""
         columns = np.stack([values if weighted else values * counts, counts], axis=1).astype(np.float64)
-        member = self.chosen[:, :, None] == np.arange(int(self.chosen.max()) + 1)
-        of_class = (member.any(axis=1) * columns.any(axis=1, keepdims=True)).astype(np.float64)
-        sums = of_class[:, of_class.sum(0) > 0].T @ columns
-        if len(sums):
-            sums += (columns.sum(0) - sums.sum(0)) / len(sums)
-        return Resamples(len(sums), resamples, seed).interval(sums, ratio)
+        columns, chosen = columns[columns.any(axis=1)], self.chosen[columns.any(axis=1)]
+        of_class = (chosen[:, :, None] == np.unique(chosen[chosen >= 0])).any(axis=1).astype(np.float64)
+        by_class, total = of_class.T @ columns, columns.sum(0)
+        if len(columns) == 0 or total[1] == 0:
+            return Interval(np.nan, np.nan, np.nan)
+        residual = columns[:, 0] - columns[:, 1] * (total[0] / total[1])
+        drawn = float(np.square(of_class.T @ residual).sum())
+        robust = max(float(residual @ ((of_class @ of_class.T > 0) @ residual)), float(residual @ residual))
+        by_class *= np.sqrt(robust / drawn) if drawn > 0 else 1
+        by_class += (total - by_class.sum(0)) / len(by_class)
+        value = float(total[0] / total[1])
+        _, low, high = Resamples(len(by_class), resamples, seed).interval(by_class, ratio)
+        return Interval(value, low, high) if weighted else Interval(value, max(low, 0.0), min(high, 1.0))
 
 
 def grade(planted: Planted, bank: ConceptBank, *, at: int = 50, ranked: Bools | None = None) -> Grades:

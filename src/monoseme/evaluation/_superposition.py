@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..banks import ConceptBank
 from ..base import UsageError
+from ._grading import ENOUGH
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,30 @@ class Superposition:
     def truth(self, neurons: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """(D, K) the feature that adds most to each neuron (D,) in each of its images (D, K)."""
         return np.asarray((self.inputs[rows] * self.directions.T[neurons][:, None]).argmax(2))
+
+    def truth_and_concepts(self, bank: ConceptBank) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(D, K) feature and (D, K) concept, -1 for none, of the exemplars of a bank of these neurons: for `grade_partition`."""
+        neurons = len(bank.directions)
+        rows, concepts = (bank.exemplars[name].fill_null(-1).to_numpy() for name in ("image_id", "concept"))
+        truth = self.truth(bank.directions, rows.reshape(neurons, -1))
+        return truth, concepts.reshape(neurons, -1).astype(np.int64)
+
+    def matched(self, bank: ConceptBank) -> npt.NDArray[np.float64]:
+        """(P,) greatest cosine of a neuron's concepts with the direction of each feature behind over 16 % of its exemplars.
+
+        0 where the neuron has no concept.
+        """
+        truth, _ = self.truth_and_concepts(bank)
+        unit = self.directions / np.linalg.norm(self.directions, axis=1, keepdims=True)
+        cosine, owner = bank.vectors @ unit.T, bank.concepts["direction"].to_numpy()
+        return np.array(
+            [
+                cosine[owner == neuron, feature].max(initial=0)
+                for neuron, row in zip(bank.directions, truth, strict=True)
+                for feature in np.flatnonzero(100 * np.bincount(row) > ENOUGH * len(row))
+            ],
+            dtype=np.float64,
+        )
 
 
 def toy_superposition(
