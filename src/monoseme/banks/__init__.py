@@ -1,6 +1,6 @@
 """Concept banks: vectors, tables and provenance come in; they are asked, merged, saved and loaded."""
 
-from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, Concept, ConceptBank
+from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, Concept, ConceptBank
 from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
 from ._merge import merge_concepts
@@ -8,6 +8,7 @@ from ._store import bank_folder, list_banks, load_bank
 
 __all__ = [
     "CONCEPTS",
+    "DIVISIONS",
     "EXEMPLARS",
     "TOP_IMAGES",
     "Concept",

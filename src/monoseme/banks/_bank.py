@@ -30,6 +30,20 @@ CONCEPTS = pa.schema(
         pa.field("separation", pa.float64()),
         pa.field("mean_projection", pa.float32(), nullable=False),
         pa.field("cosine_start", pa.float32()),
+        pa.field("p_value", pa.float64()),
+        pa.field("stability", pa.float64()),
+        pa.field("stability_cosine", pa.float64()),
+        pa.field("halves_cosine", pa.float64()),
+        pa.field("across_k", pa.float64()),
+    ]
+)
+DIVISIONS = pa.schema(
+    [
+        pa.field("direction", pa.int64(), nullable=False),
+        pa.field("concepts", pa.int32(), nullable=False),
+        pa.field("p_value", pa.float64()),
+        pa.field("q_value", pa.float64()),
+        pa.field("cosine", pa.float64()),
     ]
 )
 EXEMPLARS = pa.schema(
@@ -63,6 +77,9 @@ class Concept:
     vector : (C,) float32, unit length
     image_ids : (size,) its exemplars, strongest first
     separation : Ward distance to the nearest concept of the same direction, None when it is the only one
+    p_value : chance that a single concept would have been divided so clearly, over all divisions that led to this one;
+        None when it is the only one or the method does not test
+    stability : how much of it is found again in resampled images, from 0 to 1; None when that was not tried
     """
 
     number: int
@@ -71,6 +88,8 @@ class Concept:
     vector: FloatMatrix
     image_ids: npt.NDArray[np.int64]
     separation: float | None
+    p_value: float | None = None
+    stability: float | None = None
 
     @property
     def size(self) -> int:
@@ -92,14 +111,27 @@ class ConceptBank:
     concepts : pyarrow.Table
         A row a concept: concept (its row in `vectors`), key, direction, cluster, size, separation (Ward distance to the
         nearest concept of the same direction, in units of the embedding; null when it is the only one), mean_projection
-        (of its exemplars on its vector), cosine_start (with the direction it was found from; null for scores).
+        (of its exemplars on its vector), cosine_start (with the direction it was found from; null for scores), p_value (of
+        the divisions that led to it; null for an only concept and for methods that do not test), and where concepts were
+        looked for again: stability (mean Jaccard index over bootstrap samples), stability_cosine (of the vectors),
+        halves_cosine (of the vectors from two halves of the images), across_k (mean Jaccard index at K / 2 and 2 K).
     exemplars : pyarrow.Table
         A row for each direction and rank: direction, rank, image_id, activation, cluster (before any is dropped),
         squared_distance (to that cluster's centre), concept (null where dropped).
     top : pyarrow.Table
         A row for each concept and rank over the whole data set: concept, rank, image_id, projection.
+    divisions : pyarrow.Table
+        A row a direction: direction, concepts (how many), p_value (chance that one concept looks so much like several),
+        q_value (the same corrected for the number of directions, Benjamini and Hochberg 1995), cosine (of the two sides of
+        the first division on the whitened components). Null for methods that do not test.
+    detectors : (M, C) float32 or None
+        Shrunken linear discriminants: `vectors` say what a concept adds and are for steering, these say where it is and are
+        for finding. None for ``vector="mean"``.
     directions : (D,) int64
         Numbers of the directions that were split, those without any concept included.
+    bands : (D,) float64 or None
+        Where exemplars were also taken below the top: the level of each row of `directions`, in which a direction then
+        stands once for each band, as a part of its way from the mean to the top; 1 is the top.
     starts : (D, C) float32 or None
         The directions themselves; None for neurons and scores.
     merges, heights : (D, K - 1, 2) int32 and (D, K - 1) float64
@@ -117,6 +149,9 @@ class ConceptBank:
     directions: npt.NDArray[np.int64]
     merges: npt.NDArray[np.int32]
     heights: npt.NDArray[np.float64]
+    divisions: pa.Table = field(default_factory=DIVISIONS.empty_table)
+    detectors: FloatMatrix | None = None
+    bands: npt.NDArray[np.float64] | None = None
     starts: FloatMatrix | None = None
     frame: Frame = field(default_factory=Frame)
     info: Mapping[str, Any] = field(default_factory=dict)
@@ -136,6 +171,8 @@ class ConceptBank:
             vector=self.vectors[number],
             image_ids=self._members(number),
             separation=row["separation"],
+            p_value=row["p_value"],
+            stability=row["stability"],
         )
 
     def __iter__(self) -> Iterator[Concept]:
@@ -151,6 +188,19 @@ class ConceptBank:
         self.position(direction)
         found = np.flatnonzero(self.concepts["direction"].to_numpy() == direction)
         return [self[int(number)] for number in found]
+
+    def polysemantic(self, q: float = 0.05) -> npt.NDArray[np.int64]:
+        """Directions with more than one concept, of which a share of at most `q` is expected to be false discoveries.
+
+        Raises
+        ------
+        UsageError
+            The bank was made by a method that does not test.
+        """
+        if len(self.divisions) == 0 or self.divisions["q_value"].null_count:
+            raise UsageError("the bank has no q-values, for its method does not test; use the method calibrated")
+        several = (self.divisions["q_value"].to_numpy() <= q) & (self.divisions["concepts"].to_numpy() > 1)
+        return np.unique(self.divisions["direction"].to_numpy()[several])
 
     def position(self, direction: int) -> int:
         """Row of a direction in `directions`, `merges`, `heights` and `starts`."""
@@ -226,8 +276,9 @@ class ConceptBank:
 
     def histogram(self) -> dict[int, int]:
         """How many directions have how many concepts, as the paper counts them: {concepts: directions}."""
-        per_direction = np.searchsorted(np.sort(self.directions), self.concepts["direction"].to_numpy())
-        counts = np.bincount(np.bincount(per_direction, minlength=len(self.directions)))
+        known = np.unique(self.directions)
+        per_direction = np.searchsorted(known, self.concepts["direction"].to_numpy())
+        counts = np.bincount(np.bincount(per_direction, minlength=len(known)))
         return {number: int(count) for number, count in enumerate(counts) if count}
 
     def clusters_at(self, distance_threshold: float) -> npt.NDArray[np.int64]:

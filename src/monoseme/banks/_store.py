@@ -1,4 +1,6 @@
-"""A bank as a folder: vectors.safetensors, concepts.parquet, exemplars.parquet, top_images.parquet, bank.json."""
+"""A bank as a folder: vectors.safetensors, concepts.parquet, exemplars.parquet, divisions.parquet, top_images.parquet and
+bank.json.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ..base import MonosemeError, UsageError, check_name, did_you_mean, first_line, join_words, whole_folder
-from ._bank import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank
+from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, ConceptBank
 from ._frame import Frame
 
-FORMAT = 1
-_TABLES = {"concepts": CONCEPTS, "exemplars": EXEMPLARS, "top_images": TOP_IMAGES}
+FORMAT = 2
+_TABLES = {"concepts": CONCEPTS, "exemplars": EXEMPLARS, "divisions": DIVISIONS, "top_images": TOP_IMAGES}
 
 
 def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
@@ -34,6 +36,8 @@ def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool =
         "directions": bank.directions,
         "merges": bank.merges,
         "heights": bank.heights,
+        "detectors": bank.detectors,
+        "bands": bank.bands,
         "starts": bank.starts,
         "centre": bank.frame.centre,
         "scale": bank.frame.scale,
@@ -42,7 +46,8 @@ def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool =
         save_file(
             {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}, folder / "vectors.safetensors"
         )
-        for name, table in (("concepts", bank.concepts), ("exemplars", bank.exemplars), ("top_images", bank.top)):
+        tables = (bank.concepts, bank.exemplars, bank.divisions, bank.top)
+        for name, table in zip(_TABLES, tables, strict=True):
             pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
         text = json.dumps(
             {"format": FORMAT, **bank.info}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
@@ -77,6 +82,9 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
             directions=arrays["directions"],
             merges=arrays["merges"],
             heights=arrays["heights"],
+            divisions=tables["divisions"],
+            detectors=arrays.get("detectors"),
+            bands=arrays.get("bands"),
             starts=arrays.get("starts"),
             frame=Frame(arrays.get("centre"), arrays.get("scale")),
             info=info,
@@ -107,6 +115,8 @@ def reading(what: str, folder: Path, remedy: str) -> Iterator[None]:
 
 def check_format(version: object, known: int, what: str, folder: Path) -> None:
     """Refuse what a newer version has written."""
+    if isinstance(version, int) and version < known:
+        raise MonosemeError(f"the {what} {folder} was made by an older version of monoseme; make it again")
     if version != known:
         raise MonosemeError(
             f"{folder} has {what} format {version}, but this version reads format {known}; update monoseme"
@@ -165,6 +175,10 @@ def _check(bank: ConceptBank) -> None:
         ("merges", bank.merges, 3, "i"),
         ("heights", bank.heights, 2, "f"),
     ]
+    if bank.detectors is not None:
+        arrays.append(("detectors", bank.detectors, 2, "f"))
+    if bank.bands is not None:
+        arrays.append(("bands", bank.bands, 1, "f"))
     for name, array, dimensions, kind in arrays:
         if array.ndim != dimensions or array.dtype.kind != kind:
             raise ValueError(f"{name} has shape {array.shape} and type {array.dtype}")
@@ -181,6 +195,9 @@ def _check(bank: ConceptBank) -> None:
         and len(bank.heights) == count
         and len(bank.exemplars) == count * per_direction
         and (len(bank.top) % concepts == 0 if concepts else len(bank.top) == 0)
+        and len(bank.divisions) in (0, count)
+        and (bank.detectors is None or bank.detectors.shape == bank.vectors.shape)
+        and (bank.bands is None or len(bank.bands) == count)
         and (bank.starts is None or bank.starts.shape == (count, width))
         and np.array_equal(bank.concepts["concept"].to_numpy(), np.arange(concepts))
         and bool(np.isin(bank.concepts["direction"].to_numpy(), bank.directions).all())

@@ -1,19 +1,25 @@
 """Splitting: activations and directions come in, a concept bank goes out."""
 
-from ._disentangle import check_method, disentangle, recut
+from ._calibrated import Calibrated
+from ._disentangle import check_method, disentangle
 from ._frame import Scaling
 from ._kmeans import kmeans_gram
+from ._layer import Layer
 from ._published import Published
-from ._split import Exemplars, Split, Splitter
+from ._recut import recut
+from ._split import Exemplars, Split, Splitter, Tests
 from ._starts import svd_directions
 from ._trees import Trees, ward_trees
 
 __all__ = [
+    "Calibrated",
     "Exemplars",
+    "Layer",
     "Published",
     "Scaling",
     "Split",
     "Splitter",
+    "Tests",
     "Trees",
     "check_method",
     "disentangle",

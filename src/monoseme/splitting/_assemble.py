@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from scipy.stats import false_discovery_control
 
-from ..banks import CONCEPTS, EXEMPLARS, TOP_IMAGES, ConceptBank, Frame
-from ..base import Activations, Reporter, digest_text
+from ..banks import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, ConceptBank
+from ..base import Reporter, digest_text
+from ._detectors import detectors
 from ._exemplars import available, best_rows
+from ._layer import Layer
 from ._split import Exemplars, Split
+from ._stability import Stability
 from ._starts import Starts
 
 
@@ -25,6 +29,8 @@ class Part:
     concept : (D, K) int64 position in `direction`, ... of the concept that each exemplar belongs to, -1 where dropped
     direction, cluster, size : (m,) of each concept; direction counts over all directions
     means : (m, C) float64 mean embedding of each concept's exemplars
+    p_value : (m,) adjusted p-value of the division that made each concept, NaN where there was none
+    stability : how well each is found again, where that was tried
     """
 
     split: Split
@@ -33,6 +39,8 @@ class Part:
     cluster: npt.NDArray[np.int32]
     size: npt.NDArray[np.int64]
     means: npt.NDArray[np.float64]
+    p_value: npt.NDArray[np.float64]
+    stability: Stability | None = None
 
     @classmethod
     def of(cls, begin: int, exemplars: Exemplars, split: Split) -> Self:
@@ -53,7 +61,15 @@ class Part:
             renumber = np.append(np.where(alive, np.cumsum(alive) - 1, -1), -1)
             codes, size, means, concept = codes[alive], size[alive], means[alive], renumber[concept]
             direction = direction[alive]
-        return cls(split, concept, direction + begin, (codes % stride).astype(np.int32), size, means)
+        p_value = np.full(len(size), np.nan)
+        if split.tests is not None:
+            where, exemplar = np.nonzero(concept >= 0)
+            p_value[concept[where, exemplar]] = split.tests.made_by[where, exemplar]
+        return cls(split, concept, direction + begin, (codes % stride).astype(np.int32), size, means, p_value)
+
+    def with_stability(self, stability: Stability) -> Self:
+        """The same with how well each concept is found again."""
+        return replace(self, stability=stability)
 
 
 def _cluster_means(
@@ -77,8 +93,7 @@ def _cluster_means(
 
 
 def assemble(
-    acts: Activations,
-    frame: Frame,
+    layer: Layer,
     starts: Starts,
     rows: npt.NDArray[np.int64],
     activations: npt.NDArray[np.float32],
@@ -88,25 +103,29 @@ def assemble(
     progress: Reporter,
 ) -> ConceptBank:
     """The bank of all directions, with the top images of each concept vector from one pass over the data."""
+    parameters = info["parameters"]
     offsets = np.cumsum([0, *(len(part.means) for part in parts)])
     direction = np.concatenate([part.direction for part in parts])
     size = np.concatenate([part.size for part in parts])
     means = np.concatenate([part.means for part in parts])
-    lengths = np.linalg.norm(means, axis=1)
-    vectors = (means / lengths[:, None]).astype(np.float32)
+    about = means - layer.moments.mean if parameters["vector"] == "centred" else means
+    lengths = np.linalg.norm(about, axis=1)
+    vectors = (about / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
     concept = np.concatenate(
         [np.where(part.concept >= 0, part.concept + offset, -1) for part, offset in zip(parts, offsets, strict=False)]
     )
     concepts = pa.table(
         {
             "concept": np.arange(len(vectors)),
-            "key": _keys(acts, starts, rows, concept, direction),
+            "key": _keys(layer, starts, rows, concept, direction),
             "direction": starts.numbers[direction],
             "cluster": np.concatenate([part.cluster for part in parts]),
             "size": size,
             "separation": _or_null(_separations(direction, size, means)),
-            "mean_projection": lengths.astype(np.float32),
+            "mean_projection": np.einsum("mc,mc->m", means, vectors.astype(np.float64)).astype(np.float32),
             "cosine_start": _or_null(_cosine_start(starts, vectors, direction)).cast(pa.float32()),
+            "p_value": _or_null(np.concatenate([part.p_value for part in parts])),
+            **_stability_columns(parts),
         },
         schema=CONCEPTS,
     )
@@ -122,28 +141,74 @@ def assemble(
         },
         schema=EXEMPLARS,
     )
+    trees = [part.split.trees for part in parts]
     return ConceptBank(
         vectors=vectors,
         concepts=concepts,
         exemplars=exemplars,
-        top=_top_table(acts, frame, vectors, top_images, progress),
+        top=_top_table(layer, vectors, top_images, progress),
         directions=starts.numbers,
-        merges=np.concatenate([part.split.trees.merges for part in parts]),
-        heights=np.concatenate([part.split.trees.heights for part in parts]),
+        merges=np.concatenate([tree.merges for tree in trees if tree is not None]),
+        heights=np.concatenate([tree.heights for tree in trees if tree is not None]),
+        divisions=_divisions(starts, parts),
+        detectors=detectors(layer.moments, means) if parameters["vector"] == "centred" else None,
         starts=starts.vectors,
-        frame=frame,
+        frame=layer.frame,
         info=info,
     )
 
 
-def _top_table(
-    acts: Activations, frame: Frame, vectors: npt.NDArray[np.float32], k: int, progress: Reporter
-) -> pa.Table:
+def _divisions(starts: Starts, parts: list[Part]) -> pa.Table:
+    """A row a direction: how many concepts, and how sure it is that there is more than one."""
+    direction = np.concatenate([part.direction for part in parts])
+    count = np.bincount(direction, minlength=len(starts))
+    tests = [part.split.tests for part in parts]
+    known = [test for test in tests if test is not None]
+    unknown = np.full(len(starts), np.nan)
+    p_value = np.concatenate([test.p_value for test in known]) if known else unknown
+    cosine = np.concatenate([test.cosine for test in known]) if known else unknown
+    return pa.table(
+        {
+            "direction": starts.numbers,
+            "concepts": count,
+            "p_value": _or_null(p_value),
+            "q_value": _or_null(_false_discovery(p_value)),
+            "cosine": _or_null(cosine),
+        },
+        schema=DIVISIONS,
+    )
+
+
+def _false_discovery(p_value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Benjamini-Hochberg over all directions (JRSS B 1995)."""
+    if np.isnan(p_value).any():
+        return np.full(len(p_value), np.nan)
+    return np.asarray(false_discovery_control(p_value))
+
+
+def _stability_columns(parts: list[Part]) -> dict[str, pa.Array]:
+    names = {"stability": "jaccard", "stability_cosine": "cosine", "halves_cosine": "halves", "across_k": "across_k"}
+    return {
+        column: _or_null(
+            np.concatenate(
+                [
+                    np.full(len(part.size), np.nan) if part.stability is None else getattr(part.stability, name)
+                    for part in parts
+                ]
+            )
+        )
+        for column, name in names.items()
+    }
+
+
+def _top_table(layer: Layer, vectors: npt.NDArray[np.float32], k: int, progress: Reporter) -> pa.Table:
+    """Over the whole data set, held-out images included."""
     if len(vectors) == 0:
         return TOP_IMAGES.empty_table()
-    k = min(k, available(acts.images(), acts.shape[0], None))
+    everything = replace(layer, eligible=layer.images.first_copies)
+    k = min(k, available(everything, None))
     concepts = Starts("vectors", np.arange(len(vectors)), vectors)
-    rows, projections = best_rows(acts, concepts, frame, k, progress, stage="projecting on concepts")
+    rows, projections = best_rows(everything, concepts, k, progress, stage="projecting on concepts")
     return pa.table(
         {
             "concept": np.repeat(np.arange(len(vectors)), k),
@@ -186,20 +251,20 @@ def _cosine_start(
 
 
 def _keys(
-    acts: Activations,
+    layer: Layer,
     starts: Starts,
     rows: npt.NDArray[np.int64],
     concept: npt.NDArray[np.int64],
     direction: npt.NDArray[np.int64],
 ) -> list[str]:
     """Hash of the start and of the sorted members, by content where that is known: the same for the same concept."""
-    digests = acts.images().digests
+    digests = layer.images.digests
     position, place = np.nonzero(concept >= 0)
     members: list[list[str]] = [[] for _ in direction]
     for number, row in zip(concept[position, place].tolist(), rows[position, place].tolist(), strict=True):
         members[number].append(digests[row].decode() if digests is not None else str(row))
     return [
-        digest_text(acts.name, starts.named(int(where)), *sorted(mine))[:16]
+        digest_text(layer.acts.name, starts.named(int(where)), *sorted(mine))[:16]
         for where, mine in zip(direction, members, strict=True)
     ]
 

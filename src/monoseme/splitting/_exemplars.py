@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 
 from ..banks import Frame
-from ..base import BLOCK_ROWS, Activations, Images, Reporter, UsageError
+from ..base import BLOCK_ROWS, Activations, Reporter, UsageError
 from ._frame import require_finite
+from ._layer import Layer
 from ._starts import Scorer, Starts
 from ._topk import RunningTop
 
@@ -21,19 +22,18 @@ _SLACK = 16
 """Candidates kept beyond the K-th, so that near-ties across that border can be told apart."""
 
 
-def available(images: Images, count: int, cap: int | None) -> int:
+def available(layer: Layer, cap: int | None) -> int:
     """How many exemplars a direction can have: different images, at most `cap` of one photograph."""
-    eligible = images.first_copies
-    if cap is None or images.groups is None:
-        return count if eligible is None else int(eligible.sum())
-    groups = images.groups if eligible is None else images.groups[eligible]
+    eligible, groups = layer.eligible, layer.images.groups
+    if cap is None or groups is None:
+        return layer.acts.shape[0] if eligible is None else int(eligible.sum())
+    groups = groups if eligible is None else groups[eligible]
     return int(np.minimum(np.unique(groups, return_counts=True)[1], cap).sum())
 
 
 def best_rows(
-    acts: Activations,
+    layer: Layer,
     starts: Starts,
-    frame: Frame,
     k: int,
     progress: Reporter,
     *,
@@ -42,7 +42,7 @@ def best_rows(
 ) -> tuple[IntArray, npt.NDArray[np.float32]]:
     """The k images with the largest score on each direction, largest first, ties by image number.
 
-    Exact duplicates count once. The order is that of exact arithmetic: where float32 products lie so close that rounding
+    Only images that take part in the layer. The order is that of exact arithmetic: where float32 products lie so close that rounding
     could have swapped them, they are compared again in float64.
 
     Returns
@@ -50,18 +50,20 @@ def best_rows(
     rows : (D, k) int64
     scores : (D, k) float32, in the frame
     """
-    images, (count, width) = acts.images(), acts.shape
-    have = available(images, count, cap)
+    acts, frame, images = layer.acts, layer.frame, layer.images
+    (count, width), have = acts.shape, available(layer, cap)
     if k > have:
         why = (
-            "" if have == count else f" that may be exemplars ({count:,} with repeats or with more from one photograph)"
+            ""
+            if have == count
+            else f" that may be exemplars ({count:,} with repeats, with those held out or with more from one photograph)"
         )
         raise UsageError(
             f"there are {have:,} images{why}, fewer than the {k:,} exemplars asked for; ask for at most {have:,}"
         )
     products = starts.vectors is not None
     folded = torch.from_numpy(frame.fold(starts.vectors)) if starts.vectors is not None else None
-    eligible = images.first_copies
+    eligible = layer.eligible
     groups = None if images.groups is None or cap is None else torch.from_numpy(images.groups)
     top = RunningTop(len(starts), min(k + _SLACK, have) if products else k, groups, cap)
     longest = 0.0

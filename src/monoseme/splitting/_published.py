@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
@@ -13,6 +12,7 @@ import torch
 
 from ..base import UsageError
 from ._kmeans import kmeans_gram
+from ._layer import Layer
 from ._split import Exemplars, Split
 from ._trees import Trees, centre_and_gram, ward_trees
 
@@ -63,12 +63,12 @@ class Published:
         if not (_number(self.seed) and 0 <= self.seed < 2**32):
             raise UsageError(f"the seed must be a whole number from 0 to 4294967295, not {self.seed!r}")
 
-    def fitted(self, random_sets: Iterator[np.ndarray]) -> Published:
-        """The same with "auto" replaced by the figures for this layer, from random sets of its embeddings (K, C)."""
+    def fitted(self, layer: Layer) -> Published:
+        """The same with "auto" replaced by the figures for this layer, from random sets of its embeddings."""
         if self.distance_threshold != "auto":
             return self
         roots = []
-        for points in islice(random_sets, RANDOM_SETS):
+        for points in islice(layer.random_sets(), RANDOM_SETS):
             if len(points) < 2:
                 raise UsageError(
                     "no distance threshold can be derived from single exemplars; ask for more, or give a threshold"

@@ -1,0 +1,210 @@
+"""The best division of each of many small sets in two, and how clear it is.
+
+Everything happens between inner products, for all sets at once. B sets of at most K points; a mask says which points belong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_STARTS = 3
+_POWER_STEPS = 24
+_LLOYD_STEPS = 20
+_REFINE_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Halves:
+    """How B sets divide in two.
+
+    side : (B, K) bool, the points of the second side; False outside the set
+    bimodality : (B,) share of the variance of the points' leave-one-out scores that lies between the two sides
+    cosine : (B,) estimated cosine of the angle between the true mean directions of the two sides
+    possible : (B,) both sides have at least `min_size` points
+    features : (B, 4) size, effective dimension and the two leading eigenvalue shares, which the null depends on
+    """
+
+    side: Tensor
+    bimodality: Tensor
+    cosine: Tensor
+    possible: Tensor
+    features: Tensor
+
+
+def bisect(gram: Tensor, coordinates: Tensor, variances: Tensor, mask: Tensor, min_size: int) -> Halves:
+    """Divide each set in two: 2-means of the whitened points, then each point to the side whose direction it shows most.
+
+    Parameters
+    ----------
+    gram : (B, K, K) float64
+        Inner products of the whitened points, scaled to unit length.
+    coordinates : (B, K, d) float64
+        The points on the layer's principal components, not whitened, about the layer's mean.
+    variances : (d,) float64
+        Variance of each component over the data set.
+    mask : (B, K) bool
+        Which points belong to the set.
+    min_size : int
+        Fewest points of a side.
+    """
+    weight = mask.to(gram.dtype)
+    centred = _centre(gram, weight)
+    vectors, values = leading(centred, weight)
+    side = _two_means(centred, weight, vectors)
+    size = weight.sum(1)
+    trace = (centred.diagonal(dim1=1, dim2=2) * weight).sum(1).clamp_min(1e-12)
+    features = torch.stack(
+        [size, trace**2 / centred.square().sum((1, 2)).clamp_min(1e-24), *(values[:, :2] / trace[:, None]).T], 1
+    )
+    scores, cosine = leave_one_out(gram, weight, side)
+    bimodality = best_cut(scores, weight)[1]
+    refined = _refine(coordinates, variances, weight, side)
+    enough = _smaller(refined, weight) >= min_size
+    refined = torch.where(enough[:, None], refined, side)
+    # A division counts as clear only if it is so before and after refinement.
+    cosine = torch.maximum(cosine, leave_one_out(gram, weight, refined)[1])
+    return Halves(refined, bimodality, cosine, _smaller(refined, weight) >= min_size, features)
+
+
+def leave_one_out(gram: Tensor, weight: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
+    """Discriminant score of each point with itself left out of its side's mean, and the cosine of the two sides.
+
+    Returns
+    -------
+    scores : (B, K)
+        Half the difference of the squared distances to the two means.
+    cosine : (B,)
+        Mean inner product across, over the geometric mean of the mean inner products within pairs of different points: the
+        cosine of the means with the noise of finite samples taken out. 1 where a side has fewer than two points.
+    """
+    onto = _membership(weight, side)
+    size = onto.sum(1, keepdim=True)
+    own = gram.diagonal(dim1=1, dim2=2)[:, :, None]
+    sums = gram @ onto
+    totals = (onto * sums).sum(1, keepdim=True)
+    left = (size - onto).clamp_min(1)
+    means = (sums - onto * own) / left
+    squares = (totals - onto * (2 * sums - own)) / left**2
+    difference = means - 0.5 * squares
+    scores = (difference[:, :, 1] - difference[:, :, 0]) * weight
+    pairs = (size * (size - 1)).clamp_min(1)
+    within = ((totals - (onto * own).sum(1, keepdim=True)) / pairs)[:, 0].clamp_min(1e-3)
+    across = (onto[:, :, 0] * sums[:, :, 1]).sum(1) / (size[:, 0, 0] * size[:, 0, 1]).clamp_min(1)
+    cosine = across / (within[:, 0] * within[:, 1]).sqrt()
+    return scores, torch.where(size.amin((1, 2)) >= 2, cosine, 1.0)
+
+
+def best_cut(scores: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The cut of scores (B, K) in two that leaves the least variance within: 2-means on a line, exactly.
+
+    Returns
+    -------
+    side : (B, K) bool
+        Points above the cut.
+    share : (B,)
+        Variance between the two sides over all variance; 2 / pi for many points of a Gaussian. 0 where nothing varies.
+    """
+    size = weight.sum(1, keepdim=True)
+    mean = (scores * weight).sum(1, keepdim=True) / size.clamp_min(1)
+    about = (scores - mean) * weight
+    total = about.square().sum(1)
+    order = torch.where(weight > 0, about, torch.inf).argsort(dim=1, stable=True)
+    running = about.gather(1, order).cumsum(1)[:, :-1]
+    left = torch.arange(1, scores.shape[1], dtype=scores.dtype)[None]
+    between = running**2 * size / (left * (size - left)).clamp_min(1)
+    between = torch.where(left < size, between, -1.0)
+    best, cut = between.max(1)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(scores.shape[1]).expand_as(order))
+    side = (rank > cut[:, None]) & (weight > 0)
+    share = torch.where(total > 1e-20, best.clamp_min(0) / total.clamp_min(1e-20), 0.0)
+    return side, share.clamp_max(1)
+
+
+def _centre(gram: Tensor, weight: Tensor) -> Tensor:
+    """Inner products about each set's own mean; 0 outside the set."""
+    size = weight.sum(1)[:, None].clamp_min(1)
+    row = (gram @ weight[:, :, None])[:, :, 0] / size
+    mean = (row * weight).sum(1)[:, None, None] / size[:, :, None]
+    inside = weight[:, :, None] * weight[:, None, :]
+    return (gram - row[:, :, None] - row[:, None, :] + mean) * inside
+
+
+def leading(centred: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The leading eigenvectors (B, K, 3) and eigenvalues (B, 3) by subspace iteration; near enough for a start."""
+    points = centred.shape[1]
+    start = torch.cos(torch.outer(torch.arange(points) + 0.5, torch.arange(1, _STARTS + 1)) * 2.399963)
+    vectors = start.to(centred.dtype) * weight[:, :, None]
+    values = torch.zeros(len(centred), _STARTS, dtype=centred.dtype)
+    for _ in range(_POWER_STEPS):
+        vectors = centred @ vectors
+        for column in range(_STARTS):  # Gram-Schmidt
+            vector = vectors[:, :, column].clone()
+            for earlier in range(column):
+                basis = vectors[:, :, earlier]
+                vector -= (basis * vector).sum(1, keepdim=True) * basis
+            length = vector.norm(dim=1, keepdim=True)
+            values[:, column] = length[:, 0]
+            vectors[:, :, column] = vector / length.clamp_min(1e-30)
+    return vectors, values
+
+
+def _two_means(centred: Tensor, weight: Tensor, vectors: Tensor) -> Tensor:
+    """(B, K) the best 2-means partition of those reached from the best cuts along the leading eigenvectors."""
+    best = torch.full((len(centred),), -torch.inf, dtype=centred.dtype)
+    chosen = torch.zeros(weight.shape, dtype=torch.bool)
+    for start in range(vectors.shape[2]):
+        side = best_cut(vectors[:, :, start], weight)[0]
+        for _ in range(_LLOYD_STEPS):
+            onto = _membership(weight, side)
+            size = onto.sum(1, keepdim=True).clamp_min(1)
+            means = (centred @ onto) / size
+            squares = (onto * means).sum(1, keepdim=True) / size
+            closer = means - 0.5 * squares
+            moved = (closer[:, :, 1] > closer[:, :, 0]) & (weight > 0)
+            moved = torch.where((_smaller(moved, weight) > 0)[:, None], moved, side)
+            if torch.equal(moved, side):
+                break
+            side = moved
+        onto = _membership(weight, side)
+        size = onto.sum(1).clamp_min(1)
+        between = ((onto * (centred @ onto)).sum(1) / size).sum(1)
+        better = between > best + 1e-12
+        best = torch.where(better, between, best)
+        chosen = torch.where(better[:, None], side, chosen)
+    return chosen
+
+
+def _refine(coordinates: Tensor, variances: Tensor, weight: Tensor, side: Tensor) -> Tensor:
+    """Each point to the side on whose mean direction it projects most, in standard deviations of that projection.
+
+    A point is left out of its own side's mean. Sets where that would leave a side empty stay as they were.
+    """
+    own = coordinates.square().sum(2)[:, :, None]
+    for _ in range(_REFINE_STEPS):
+        onto = _membership(weight, side)
+        size = onto.sum(1)[:, None].clamp_min(1)
+        means = onto.transpose(1, 2) @ coordinates / size.transpose(1, 2)
+        spread = (means**2 @ variances).sqrt().clamp_min(1e-30)[:, None]
+        onto_means = coordinates @ means.transpose(1, 2)
+        without = (onto_means * size - own) / (size - 1).clamp_min(1)
+        standard = torch.where(onto > 0, without, onto_means) / spread
+        moved = (standard[:, :, 1] > standard[:, :, 0]) & (weight > 0)
+        moved = torch.where((_smaller(moved, weight) >= 2)[:, None], moved, side)
+        if torch.equal(moved, side):
+            break
+        side = moved
+    return side
+
+
+def _membership(weight: Tensor, side: Tensor) -> Tensor:
+    """(B, K, 2) 1 where a point belongs to the set and to that side."""
+    second = side.to(weight.dtype) * weight
+    return torch.stack([weight - second, second], 2)
+
+
+def _smaller(side: Tensor, weight: Tensor) -> Tensor:
+    second = (side.to(weight.dtype) * weight).sum(1)
+    return torch.minimum(second, weight.sum(1) - second)

@@ -1,0 +1,186 @@
+"""The calibrated method: divide in two as long as chance and variants of one thing are no explanation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..base import UsageError
+from ._bisect import bisect, leading
+from ._layer import Layer
+from ._null import p_values
+from ._split import Exemplars, Split, Tests
+from ._trees import ward_trees
+from ._whitening import Whitening
+
+ALPHA = 0.05
+"""Level of the test at granularity 0.5."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Exemplars are divided in two, and each side again, while two conditions hold.
+
+    1. More than chance: a single Gaussian would look as bimodal with a probability of at most alpha, over all the
+       divisions of one direction together.
+    2. More than a variant: the two sides point in directions of the whitened space whose cosine, freed of the noise of
+       finite samples, is below `max_cosine`.
+
+    Nothing is in units of the layer. Of each concept those exemplars are dropped that are nearer to the layer's mean than to
+    the concept, then concepts with fewer than `min_size`, and those too small to be tested that no one direction dominates.
+
+    granularity : float
+        In (0, 1), from one concept to many: a finer level only divides what a coarser one had. alpha is 0.05 and max_cosine
+        0.5 at the default of 0.5; in general alpha = 0.05 ** (log granularity / log 0.5) and max_cosine = granularity.
+    alpha, max_cosine : float, optional
+        In place of those of the granularity.
+    dimensions : int
+        Principal components of the layer that exemplars are compared in, at most.
+    min_size : int
+        Fewest exemplars of a concept.
+
+    Notes
+    -----
+    Testing each division against a Gaussian and the share of alpha by node size follow Kimes et al., Biometrics 2017; the
+    statistic (bimodality of leave-one-out scores), its fitted null and the second condition are ours.
+    """
+
+    granularity: float = 0.5
+    alpha: float | None = None
+    max_cosine: float | None = None
+    dimensions: int = 128
+    min_size: int = 5
+    whitening: Whitening | None = field(default=None, repr=False, compare=False, metadata={"recorded": False})
+
+    name = "calibrated"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for name, value in (("granularity", self.granularity), ("alpha", self.alpha)):
+            if value is not None and not (_number(value) and 0 < value < 1):
+                raise UsageError(f"the {name} must be a number between 0 and 1, not {value!r}")
+        if self.max_cosine is not None and not (_number(self.max_cosine) and -1 <= self.max_cosine <= 1):
+            raise UsageError(f"max_cosine must be a number from -1 to 1, not {self.max_cosine!r}")
+        for name, value, least in (("minimum size of a concept", self.min_size, 2), ("dimensions", self.dimensions, 1)):
+            if not (_number(value) and int(value) == value and value >= least):
+                raise UsageError(f"the {name} must be a whole number of at least {least}, not {value!r}")
+
+    @property
+    def level(self) -> float:
+        """The level of the test."""
+        if self.alpha is not None:
+            return self.alpha
+        return float(ALPHA ** (math.log(self.granularity) / math.log(0.5)))
+
+    @property
+    def widest_cosine(self) -> float:
+        """The cosine from which two sides are variants of one thing."""
+        return self.granularity if self.max_cosine is None else self.max_cosine
+
+    def fitted(self, layer: Layer) -> Calibrated:
+        """The same with the layer's principal components."""
+        return replace(self, whitening=Whitening.of(layer.moments, self.dimensions))
+
+    def split(self, exemplars: Exemplars) -> Split:
+        """Divide the exemplars of each direction."""
+        assert self.whitening is not None, "fitted() comes first"
+        coordinates = exemplars.coordinates
+        if coordinates is None:
+            coordinates = self.whitening.coordinates(exemplars.points, exemplars.mean)
+        gram = self.whitening.gram(coordinates)
+        clusters, tests = self._divide(gram, coordinates)
+        kept = self._keep(gram, clusters)
+        trees = exemplars.trees
+        if trees is None and exemplars.wanted:
+            trees = ward_trees(gram)
+        squared = _squared_distances(exemplars.gram, clusters) if exemplars.wanted else np.zeros(clusters.shape)
+        return Split(trees, clusters.numpy().astype(np.int32), squared, kept, tests)
+
+    def _divide(self, gram: Tensor, coordinates: Tensor) -> tuple[Tensor, Tests]:
+        """(D, K) leaf of each exemplar, and how sure the divisions are."""
+        assert self.whitening is not None
+        directions, points, _ = gram.shape
+        leaf = torch.zeros(directions, points, dtype=torch.int64)
+        made_by = torch.full((directions, points), torch.nan, dtype=torch.float64)
+        root_p, root_cosine = np.ones(directions), np.full(directions, np.nan)
+        used = torch.ones(directions, dtype=torch.int64)
+        owner = torch.arange(directions)
+        mask = torch.ones(directions, points, dtype=torch.bool)
+        path = torch.zeros(directions, dtype=torch.float64)
+        for depth in range(points):
+            large = mask.sum(1) >= 2 * self.min_size
+            owner, mask, path = owner[large], mask[large], path[large]
+            if len(owner) == 0:
+                break
+            halves = bisect(gram[owner], coordinates[owner], self.whitening.variances, mask, self.min_size)
+            raw = torch.from_numpy(p_values(halves.features.numpy(), halves.bimodality.numpy()))
+            # Kimes et al., section 2.3: a node of n among K exemplars has the share (n - 1) / (K - 1) of alpha.
+            share = (halves.features[:, 0] - 1) / max(points - 1, 1)
+            adjusted = torch.maximum((raw / share).clamp_max(1), path)
+            different = halves.possible & (halves.cosine < self.widest_cosine)
+            if depth == 0:
+                root_p[owner.numpy()] = torch.where(different, adjusted, 1.0).numpy()
+                root_cosine[owner.numpy()] = torch.where(halves.possible, halves.cosine, torch.nan).numpy()
+            accepted = different & (adjusted <= self.level)
+            owner, whole, second, path = owner[accepted], mask[accepted], halves.side[accepted], adjusted[accepted]
+            for node in range(len(owner)):  # several nodes of one direction take numbers one after the other
+                where = int(owner[node])
+                leaf[where][second[node]] = used[where]
+                made_by[where][whole[node]] = path[node]
+                used[where] += 1
+            mask = torch.cat([whole & ~second, second])
+            owner, path = torch.cat([owner, owner]), torch.cat([path, path])
+        return leaf, Tests(root_p, root_cosine, made_by.numpy())
+
+    def _keep(self, gram: Tensor, clusters: Tensor) -> npt.NDArray[np.int32]:
+        """(D, K) the clusters with -1 for what is dropped."""
+        kept = torch.full_like(clusters, -1)
+        for number in range(int(clusters.max()) + 1):
+            some = (clusters == number).any(1)
+            inner, mask = gram[some], clusters[some] == number
+            mask = _near(inner, mask)
+            size = mask.sum(1)
+            good = size >= self.min_size
+            untested = good & (size < 2 * self.min_size)
+            if untested.any():
+                weight = mask[untested].to(gram.dtype)
+                inside = inner[untested] * weight[:, :, None] * weight[:, None, :]
+                values = leading(inside, weight)[1]
+                good[untested] = ~((values[:, 1] >= 0.5 * values[:, 0]) & (values[:, 0] > 1e-9))
+            mask &= good[:, None]
+            kept[some] = torch.where(mask, number, kept[some])
+        return kept.numpy().astype(np.int32)
+
+
+def _near(gram: Tensor, mask: Tensor) -> Tensor:
+    """The members that are nearer to the mean of the others than to the origin, which is the layer's mean."""
+    own = gram.diagonal(dim1=1, dim2=2)
+    for _ in range(5):
+        weight = mask.to(gram.dtype)
+        size = weight.sum(1, keepdim=True)
+        sums = (gram @ weight[:, :, None])[:, :, 0]
+        within = ((weight * (sums - own)).sum(1, keepdim=True) / (size * (size - 1)).clamp_min(1)).clamp_min(0)
+        near = mask & ((sums - own) / (size - 1).clamp_min(1) >= 0.5 * within)
+        if torch.equal(near, mask):
+            break
+        mask = near
+    return mask
+
+
+def _squared_distances(gram: Tensor, clusters: Tensor) -> npt.NDArray[np.float64]:
+    """(D, K) squared distance of each exemplar to the mean of its cluster, from inner products."""
+    onto = torch.nn.functional.one_hot(clusters).to(gram.dtype)
+    size = onto.sum(1, keepdim=True).clamp_min(1)
+    means = gram @ onto / size
+    squares = (onto * means).sum(1, keepdim=True) / size
+    all_distances = gram.diagonal(dim1=1, dim2=2)[:, :, None] - 2 * means + squares
+    return np.asarray(all_distances.gather(2, clusters[:, :, None])[:, :, 0].clamp_min(0).numpy())
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
