@@ -52,9 +52,9 @@ class Layer:
 
         With `by_content`, rows of a plain array that are equal count as copies too.
         """
-        images = with_digests(acts) if by_content or holdout > 0 else acts.images()
+        images = with_digests(acts) if by_content or holdout != 0 else acts.images()
         eligible = images.first_copies
-        if holdout > 0:
+        if holdout != 0:
             inside = ~held_out(images, holdout)
             eligible = inside if eligible is None else inside & eligible
         return cls(acts, frame, eligible, images, top, seed)
