@@ -13,7 +13,7 @@ from torch import Tensor
 from ..base import UsageError
 from ._bisect import bisect, leading
 from ._layer import Layer
-from ._null import p_values
+from ._null import SMALLEST, p_values
 from ._split import Exemplars, Split, Tests
 from ._trees import ward_trees
 from ._whitening import Whitening
@@ -82,6 +82,11 @@ class Calibrated:
         """The cosine from which two sides are variants of one thing."""
         return self.granularity if self.max_cosine is None else self.max_cosine
 
+    @property
+    def _testable(self) -> int:
+        """Fewest exemplars that may be divided."""
+        return max(2 * self.min_size, SMALLEST)
+
     def fitted(self, layer: Layer) -> Calibrated:
         """The same with the layer's principal components."""
         return replace(self, whitening=Whitening.of(layer.moments, self.dimensions))
@@ -113,7 +118,7 @@ class Calibrated:
         mask = torch.ones(directions, points, dtype=torch.bool)
         path = torch.zeros(directions, dtype=torch.float64)
         for depth in range(points):
-            large = mask.sum(1) >= 2 * self.min_size
+            large = mask.sum(1) >= self._testable
             owner, mask, path = owner[large], mask[large], path[large]
             if len(owner) == 0:
                 break
@@ -146,7 +151,7 @@ class Calibrated:
             mask = _near(inner, mask)
             size = mask.sum(1)
             good = size >= self.min_size
-            untested = good & (size < 2 * self.min_size)
+            untested = good & (size < self._testable)
             if untested.any():
                 weight = mask[untested].to(gram.dtype)
                 inside = inner[untested] * weight[:, :, None] * weight[:, None, :]

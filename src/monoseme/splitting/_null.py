@@ -20,6 +20,9 @@ FloatArray = npt.NDArray[np.float64]
 QUANTILES = np.array([0.999, 0.99, 0.95, 0.8, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.0005])
 """Upper-tail probabilities at which the standardised null is known."""
 
+SMALLEST = 10
+"""Sets with fewer points are not tested: they look bimodal by chance far more often than the fit says."""
+
 LARGEST = 300
 """Sets with more points are tested as if they had this many, which is careful: the spread falls with the size."""
 
@@ -61,7 +64,7 @@ def p_values(features: FloatArray, bimodality: FloatArray) -> FloatArray:
     Returns
     -------
     (B,) float64
-        Between 0 and 1; beyond the fitted quantiles the logarithm goes on in a straight line.
+        Between 0 and 1; beyond the fitted quantiles the logarithm goes on in a straight line. 1 for sets of fewer than 10.
 
     Examples
     --------
@@ -75,8 +78,8 @@ def p_values(features: FloatArray, bimodality: FloatArray) -> FloatArray:
     log = np.interp(standard, KNOTS, np.log(QUANTILES))
     slope = np.log(QUANTILES[-1] / QUANTILES[-3]) / (KNOTS[-1] - KNOTS[-3])
     beyond = np.maximum(standard - KNOTS[-1], 0)
-    below = standard < KNOTS[0]
-    return np.where(below, 1.0, np.exp(log + slope * beyond))
+    none = (standard < KNOTS[0]) | (features[:, 0] < SMALLEST)
+    return np.where(none, 1.0, np.exp(log + slope * beyond))
 
 
 def terms(features: FloatArray) -> FloatArray:
@@ -85,7 +88,7 @@ def terms(features: FloatArray) -> FloatArray:
     x = np.log(
         np.stack(
             [
-                np.clip(size, 10, LARGEST) / 50,
+                np.clip(size, SMALLEST, LARGEST) / 50,
                 np.clip(dimension, 1, 128),
                 np.clip(first, 1e-3, 1),
                 np.clip(second, 1e-3, 1),

@@ -35,8 +35,8 @@ class Whitening:
         values, vectors = values[keep][::-1], vectors[:, keep][:, ::-1]
         return cls(
             torch.from_numpy(np.array(moments.mean)),
-            torch.from_numpy(np.ascontiguousarray(vectors)),
-            torch.from_numpy(np.ascontiguousarray(values)),
+            torch.from_numpy(np.array(vectors, order="C")),
+            torch.from_numpy(np.array(values)),
         )
 
     def coordinates(self, points: Tensor, mean: Tensor) -> Tensor:
