@@ -12,7 +12,9 @@ from monoseme.splitting._layer import Layer, Moments
 from monoseme.splitting._whitening import Whitening
 
 
-def layer_of(array: np.ndarray, *, holdout: float = 0.0, by_content: bool = True, images: Images | None = None) -> Layer:
+def layer_of(
+    array: np.ndarray, *, holdout: float = 0.0, by_content: bool = True, images: Images | None = None
+) -> Layer:
     acts = ArrayActivations(array, images=images)
     return Layer.of(acts, fit_frame(acts, "raw"), 20, 0, holdout, by_content)
 
