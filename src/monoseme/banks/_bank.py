@@ -203,7 +203,7 @@ class ConceptBank:
         return np.unique(self.divisions["direction"].to_numpy()[several])
 
     def position(self, direction: int) -> int:
-        """Row of a direction in `directions`, `merges`, `heights` and `starts`."""
+        """Row of a direction in `directions`, `merges`, `heights` and `starts`; its bands are in the rows that follow."""
         where = np.flatnonzero(self.directions == direction)
         if len(where) == 0:
             span = f"{self.directions.min():,} to {self.directions.max():,}" if len(self.directions) else "none"
@@ -213,9 +213,10 @@ class ConceptBank:
         return int(where[0])
 
     def exemplars_of(self, direction: int) -> pa.Table:
-        """The rows of `exemplars` for one direction, best first."""
+        """The rows of `exemplars` for one direction, best first, then those of its bands."""
         per = len(self.exemplars) // max(len(self.directions), 1)
-        return self.exemplars.slice(self.position(direction) * per, per)
+        first, bands = self.position(direction), int((self.directions == direction).sum())
+        return self.exemplars.slice(first * per, bands * per)
 
     def top_images(self, concept: int, k: int = 10) -> pa.Table:
         """The k images of the whole data set that project highest on a concept: rank, image_id, projection.

@@ -24,7 +24,10 @@ def check_bands(bands: Sequence[float]) -> tuple[float, ...]:
     UsageError
         A level is not between 0 and 1, or given twice.
     """
-    levels = tuple(sorted((float(level) for level in bands), reverse=True))
+    try:
+        levels = tuple(sorted((float(level) for level in bands), reverse=True))
+    except (TypeError, ValueError):
+        raise UsageError(f"bands are a list of numbers between 0 and 1, such as [0.5], not {bands!r}") from None
     for level in levels:
         if not 0 < level < 1:
             raise UsageError(f"a band is a part of a direction's strength between 0 and 1, such as 0.5, not {level:g}")
