@@ -1,4 +1,4 @@
-"""Claim: with default settings, splitting finds what was planted: the number of concepts, the partition, the classes.
+"""Claim: with nothing tuned, splitting finds what was planted: the number of concepts, the partition, the classes.
 
 Units are planted in real embeddings: `planted_embeddings.npz`, and Caltech-101 in two models at an early, a middle and the last
 layer, which are embedded here. Those who wrote the method looked at the classes of even number; what is reported is of the
@@ -41,6 +41,8 @@ class Planting:
     mixing: str = "max"
     weakest: float = 1.0
     nearest: int | None = None
+    holdout: float = 0.0
+    """Share of the images that splitting does not see, which makes K more than half of what is left of a class."""
     ari: float | None = None
     """The goal."""
 
@@ -56,6 +58,9 @@ FURTHER = (
     Planting("sum, shares from 0.7", mixing="sum", weakest=0.7),
     Planting("largest, sources among the 8 nearest", nearest=8),
     Planting("sum, sources among the 8 nearest", mixing="sum", nearest=8),
+    Planting("one source, a fifth held out", (1,), holdout=0.2),
+    Planting("largest, a fifth held out", holdout=0.2),
+    Planting("sum, a fifth held out", mixing="sum", holdout=0.2),
 )
 
 
@@ -98,15 +103,20 @@ def main() -> None:
     units = options.units or (60 if options.quick else 1000)
     seed = SEED if options.half == "report" else 0
     print(describe_machine("monoseme", "torch", "numpy", "scikit-learn"))
-    print(f"{options.method}, default settings; {units:,} units a row, seeds from {seed}, classes to {options.half}\n")
+    print(f"{options.method}, {units:,} units a row, seeds from {seed}, classes to {options.half}\n")
     print("| layer | units | number right | ARI | too few | too many | false split | kept | vectors | detectors |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    begin, missed = time.perf_counter(), []
+    begin, missed, notes = time.perf_counter(), [], []
     for layer in [embeddings_layer()] if options.quick else [embeddings_layer(), *run_layers(options.data)]:
         for number, planting in enumerate(layer.plantings):
-            found = figures(graded(layer.planted(planting, units, options.half, seed + number), options.method))
+            planted = layer.planted(planting, units, options.half, seed + number)
+            grades = graded(planted, options.method, holdout=planting.holdout)
+            found = figures(grades)
+            if planting.m == (1,):
+                notes.append(f"{layer.name}, {planting.name}: {by_class(grades)}")
             print(f"| {layer.name} | {planting.name} | " + " | ".join(map(told, found.values())) + " |", flush=True)
             missed += [f"{layer.name}, {planting.name}: {goal}" for goal in misses(planting, found)]
+    print("\nfalse splits by class\n  " + "\n  ".join(notes))
     print(f"\n{len(missed)} goals missed" + "".join(f"\n  {each}" for each in missed))
     superposed(options.method, range(2 if options.quick else 8))
     print(f"{time.perf_counter() - begin:.0f} s")
@@ -141,14 +151,12 @@ def made_run(name: str, folder: Path) -> Any:
 
 
 def graded(units: Planted, method: Any, **parameters: Any) -> Grades:
-    """Split planted units and compare with what was planted."""
+    """Split planted units and compare with what was planted; stability, which changes no split, is left out."""
     import monoseme as ms
     from monoseme.evaluation.planted import grade
 
-    bank = ms.disentangle(
-        units.sources.embeddings, method, scores=units.scores, top=units.top, top_images=1, **parameters
-    )
-    return grade(units, bank)
+    fixed = {"scores": units.scores, "top": units.top, "top_images": 1, "bootstrap": 0}
+    return grade(units, ms.disentangle(units.sources.embeddings, method, **fixed, **parameters))
 
 
 def figures(grades: Grades) -> dict[str, Any]:
@@ -171,6 +179,14 @@ def told(interval: Any) -> str:
     return f"{value:.3f}" + (f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else "")
 
 
+def by_class(grades: Grades) -> str:
+    """How many classes the false splits of units of one source are of."""
+    classes = grades.chosen[:, 0]
+    split = grades.partition.found > 1
+    rates = np.array([split[classes == each].mean() for each in np.unique(classes)])
+    return f"of {len(rates)} classes, {(rates > 0.5).sum()} are split in more than half of their units, {(rates == 0).sum()} never"
+
+
 def misses(planting: Planting, found: dict[str, Any]) -> Iterator[str]:
     """The goals that are missed, in words. Shares, overlap and rotation have no goal for the ARI."""
     if planting.m == (1,):
@@ -180,9 +196,9 @@ def misses(planting: Planting, found: dict[str, Any]) -> Iterator[str]:
         yield f"number right {found['number right'].value:.3f} < {RIGHT:g}"
     if planting.ari is not None and found["ARI"].value < planting.ari:
         yield f"ARI {found['ARI'].value:.3f} < {planting.ari:g}"
-    best = max(each.value for name, each in found.items() if "precision" in name and each is not None)
-    if not best >= PRECISION:
-        yield f"relative precision@50 {best:.3f} < {PRECISION:g}"
+    precision = found["relative precision@50, vectors"].value
+    if not precision >= PRECISION:
+        yield f"relative precision@50 {precision:.3f} < {PRECISION:g}"
 
 
 def superposed(method: str, seeds: range) -> None:
@@ -193,7 +209,7 @@ def superposed(method: str, seeds: range) -> None:
     right, ari, cosines = [], [], []
     for seed in seeds:
         toy = toy_superposition(seed=seed)
-        bank = ms.disentangle(toy.activations, method, top=50, top_images=1)
+        bank = ms.disentangle(toy.activations, method, top=50, top_images=1, bootstrap=0, holdout=0.0)
         graded = grade_partition(*toy.truth_and_concepts(bank))
         right.append(graded.right.mean())
         ari.append(graded.ari.mean())
