@@ -102,7 +102,7 @@ class Calibrated:
         kept = self._keep(gram, clusters)
         trees = exemplars.trees
         if trees is None and exemplars.wanted:
-            trees = ward_trees(gram)
+            trees = ward_trees(gram.double())
         squared = _squared_distances(exemplars.gram, clusters) if exemplars.wanted else np.zeros(clusters.shape)
         return Split(trees, clusters.numpy().astype(np.int32), squared, kept, tests)
 
@@ -122,22 +122,31 @@ class Calibrated:
             owner, mask, path = owner[large], mask[large], path[large]
             if len(owner) == 0:
                 break
-            halves = bisect(gram[owner], coordinates[owner], self.whitening.variances, mask, self.min_size)
-            raw = torch.from_numpy(p_values(halves.features.numpy(), halves.bimodality.numpy()))
-            # Kimes et al., section 2.3: a node of n among K exemplars has the share (n - 1) / (K - 1) of alpha.
-            share = (halves.features[:, 0] - 1) / max(points - 1, 1)
-            adjusted = torch.maximum((raw / share).clamp_max(1), path)
+
+            def worth(features: Tensor, bimodality: Tensor, cosine: Tensor, above: Tensor = path) -> Tensor:
+                return (_adjusted(features, bimodality, points, above) <= self.level) & (cosine < self.widest_cosine)
+
+            halves = bisect(
+                gram[owner], coordinates[owner], self.whitening.relative, mask, self.min_size, promising=worth
+            )
+            adjusted = _adjusted(halves.features, halves.bimodality, points, path)
             different = halves.possible & (halves.cosine < self.widest_cosine)
             if depth == 0:
                 root_p[owner.numpy()] = torch.where(different, adjusted, 1.0).numpy()
                 root_cosine[owner.numpy()] = torch.where(halves.possible, halves.cosine, torch.nan).numpy()
             accepted = different & (adjusted <= self.level)
             owner, whole, second, path = owner[accepted], mask[accepted], halves.side[accepted], adjusted[accepted]
-            for node in range(len(owner)):  # several nodes of one direction take numbers one after the other
-                where = int(owner[node])
-                leaf[where][second[node]] = used[where]
-                made_by[where][whole[node]] = path[node]
-                used[where] += 1
+            if len(owner) == 0:
+                break
+            # Several nodes of one direction take numbers one after the other; nodes of a direction hold different points.
+            order = owner.argsort(stable=True)
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(order)) - torch.searchsorted(owner[order], owner[order])
+            node, point = second.nonzero(as_tuple=True)
+            leaf[owner[node], point] = (used[owner] + place)[node]
+            node, point = whole.nonzero(as_tuple=True)
+            made_by[owner[node], point] = path[node]
+            used += torch.bincount(owner, minlength=directions)
             mask = torch.cat([whole & ~second, second])
             owner, path = torch.cat([owner, owner]), torch.cat([path, path])
         return leaf, Tests(root_p, root_cosine, made_by.numpy())
@@ -162,13 +171,23 @@ class Calibrated:
         return kept.numpy().astype(np.int32)
 
 
+def _adjusted(features: Tensor, bimodality: Tensor, points: int, above: Tensor) -> Tensor:
+    """p-values of divisions over the tree: at least those of the divisions above.
+
+    A node of n among K exemplars has the share (n - 1) / (K - 1) of alpha: Kimes et al., section 2.3.
+    """
+    raw = torch.from_numpy(p_values(features.double().numpy(), bimodality.double().numpy()))
+    share = (features[:, 0].double() - 1) / max(points - 1, 1)
+    return torch.maximum((raw / share).clamp_max(1), above)
+
+
 def _near(gram: Tensor, mask: Tensor) -> Tensor:
     """The members that are nearer to the mean of the others than to the origin, which is the layer's mean."""
     own = gram.diagonal(dim1=1, dim2=2)
     for _ in range(5):
         weight = mask.to(gram.dtype)
         size = weight.sum(1, keepdim=True)
-        sums = (gram @ weight[:, :, None])[:, :, 0]
+        sums = (weight[:, None] @ gram)[:, 0]
         within = ((weight * (sums - own)).sum(1, keepdim=True) / (size * (size - 1)).clamp_min(1)).clamp_min(0)
         near = mask & ((sums - own) / (size - 1).clamp_min(1) >= 0.5 * within)
         if torch.equal(near, mask):

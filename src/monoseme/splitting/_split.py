@@ -23,7 +23,7 @@ class Exemplars:
     gram : (D, K, K) float64 inner products of the points
     numbers : (D,) number of each direction
     trees : Ward trees made earlier, if any
-    coordinates : (D, K, d) float64 on the layer's principal components, where they are known already
+    coordinates : (D, K, d) float32 on the layer's principal components, where they are known already
     wanted : whether the splitter should give trees and squared distances; a resampled set needs none
     """
 

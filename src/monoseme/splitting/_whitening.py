@@ -40,14 +40,22 @@ class Whitening:
         )
 
     def coordinates(self, points: Tensor, mean: Tensor) -> Tensor:
-        """(D, K, C) float32 points about their own means (D, C) -> (D, K, d) float64 about the layer's mean."""
-        components = self.components.float()
+        """(D, K, C) float32 points about their own means (D, C) -> (D, K, d) float32 about the layer's mean.
+
+        In units of the widest component, so that the size of a layer's numbers does not matter.
+        """
         own = (mean.double() - self.mean) @ self.components
-        return (points @ components).double() + own[:, None]
+        along = (points @ self.components.float()).double() + own[:, None]
+        return (along / self.variances[:1].sqrt()).float()
+
+    @property
+    def relative(self) -> Tensor:
+        """(d,) float32 variance along each component in the units of `coordinates`."""
+        return (self.variances / self.variances[:1]).float()
 
     def gram(self, coordinates: Tensor) -> Tensor:
-        """(D, K, K) float64 cosines of the whitened points; 0 for a point at the layer's mean."""
-        white = coordinates / self.variances.sqrt()
+        """(D, K, K) float32 cosines of the whitened points; 0 for a point at the layer's mean."""
+        white = coordinates / self.relative.sqrt()
         length = white.norm(dim=2, keepdim=True)
-        unit = torch.where(length > 1e-9, white / length.clamp_min(1e-9), 0.0)
+        unit = torch.where(length > 1e-4, white / length.clamp_min(1e-4), 0.0)
         return unit @ unit.transpose(1, 2)
