@@ -44,13 +44,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=CACHE, help="folder that keeps the runs (%(default)s)")
     parser.add_argument("--units", type=int, help="of each kind: 300, or 24 with --quick")
     parser.add_argument("--tuning", type=int, help="units of each mixing to tune on: 48, or 12 with --quick")
+    parser.add_argument("--part", choices=["planted", "judged"], help="this half only")
     parser.add_argument("--only", nargs="*", help="these rivals only")
     options = parser.parse_args()
     units, tuning = options.units or (24 if options.quick else 300), options.tuning or (12 if options.quick else 48)
     print(describe_machine("monoseme", "torch", "numpy", "scikit-learn", "overcomplete"))
     begin = time.perf_counter()
-    planted(embeddings_layer(), units, tuning, options.only)
-    if not options.quick:
+    if options.part != "judged":
+        planted(embeddings_layer(), units, tuning, options.only)
+    if options.part != "planted" and not options.quick:
         runs = {name: made_run(name, options.data) for name in MODELS}
         for name, judge in zip(MODELS, reversed(MODELS), strict=True):
             seen_by_judge(runs[name], runs[judge], f"{name} {LAYERS[-1]}, judged by {judge}", tuning, options.only)
