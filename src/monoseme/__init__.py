@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .runs import Run, embed, join_labels, open_run, verify_run
-    from .splitting import Published, Splitter, disentangle, recut, svd_directions
+    from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .visualize import concept_grid, overview
 
 __all__ = [
     "Activations",
+    "Calibrated",
     "Concept",
     "ConceptBank",
     "Evaluation",
@@ -66,7 +67,7 @@ _ROOMS = {
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
-    "splitting": ("Published", "Splitter", "disentangle", "recut", "svd_directions"),
+    "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "visualize": ("concept_grid", "overview"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

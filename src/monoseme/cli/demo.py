@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 MODEL, IMAGE_SIZE = "bundled:efficientnet-lite0", 128
 PATCHES = "patches:samples:?per_image=256&min=0.12&max=0.6"
 TOP, PER_PHOTOGRAPH = 30, 3
-CLOSER = 0.8
 SHOWN = 5
 
 
@@ -43,17 +42,13 @@ def demo(
         run = embed(model, images or PATCHES, None, run_folder, progress=progress)
         acts = run.activations()
         from ..banks import bank_folder
-        from ..splitting import disentangle, recut
+        from ..splitting import disentangle
 
         print(f"2 of 3  splitting the {acts.shape[1]:,} neurons of {acts.name}", flush=True)
         cap = PER_PHOTOGRAPH if images is None else None
         top = TOP if images is None else min(100, max(10, len(run) // 10), len(run))
-        bank = disentangle(acts, "published", top=top, max_per_photograph=cap, progress=progress)
-        if images is None:
-            # Thirty patches of so few photographs differ as much as random ones do, so that "auto" splits hardly any neuron.
-            threshold = CLOSER * bank.info["parameters"]["distance_threshold"]
-            bank = recut(bank, acts, distance_threshold=threshold, progress=progress)
-        folder = bank.save(bank_folder(run.path, acts.name, "published"), overwrite=True)
+        bank = disentangle(acts, top=top, max_per_photograph=cap, progress=progress)
+        folder = bank.save(bank_folder(run.path, acts.name, "calibrated"), overwrite=True)
         from ..visualize import overview
 
         print("3 of 3  drawing", flush=True)
@@ -67,6 +62,8 @@ def demo(
         f"\ndone in {duration(time.monotonic() - begin)}: {len(bank):,} concepts from {len(bank.directions):,} neurons"
     )
     print(f"neurons by number of concepts: {histogram_line(bank)}")
+    sure = len(bank.polysemantic())
+    print(f"with more than one at a false discovery rate of 5 %: {sure:,}")
     several = len(bank.for_direction(neuron)) > 1
     shown = counted(len(chosen), "neuron") + (
         ", split into the things that they fire for" if several else "; none was split"

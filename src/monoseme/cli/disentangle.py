@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from ._common import (
     say,
 )
 
+if TYPE_CHECKING:
+    from ..banks import ConceptBank
+
 
 def disentangle(
     run: RunFolder,
@@ -29,16 +32,34 @@ def disentangle(
     pooling: Annotated[
         str | None, typer.Option(help="Which pooling, where the layer has several.", show_default=False)
     ] = None,
-    method: Annotated[str, typer.Option(help="How exemplars are split: published.")] = "published",
+    method: Annotated[str, typer.Option(help="How exemplars are split: calibrated or published.")] = "calibrated",
+    granularity: Annotated[
+        float | None,
+        typer.Option(help="Calibrated: from one concept (0) to many (1); 0.5 by default.", show_default=False),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Calibrated: level of the test, in place of the granularity's.", show_default=False),
+    ] = None,
+    max_cosine: Annotated[
+        float | None,
+        typer.Option(help="Calibrated: from which cosine two sides are one thing.", show_default=False),
+    ] = None,
     distance_threshold: Annotated[
-        str, typer.Option(help="Ward distance at which merges are undone, in units of the embedding, or auto.")
-    ] = "auto",
-    outlier_threshold: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Squared distance to the centre from which exemplars are dropped, a quantile such as q0.9, or auto."
+            help="Published: Ward distance at which merges are undone, in units of the embedding, or auto.",
+            show_default=False,
         ),
-    ] = "auto",
+    ] = None,
+    outlier_threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="Published: squared distance to the centre from which exemplars are dropped, a quantile such as q0.9, or "
+            "auto.",
+            show_default=False,
+        ),
+    ] = None,
     min_size: Annotated[int, typer.Option(help="Fewest exemplars of a concept.")] = 5,
     top: Annotated[int, typer.Option(help="Exemplars of a direction.")] = 100,
     directions: Annotated[
@@ -46,6 +67,34 @@ def disentangle(
     ] = "neurons",
     neurons: Annotated[str | None, typer.Option(help="Only these: 0,35,100-199.", show_default=False)] = None,
     scaling: Annotated[str, typer.Option(help="raw, centred, standardised or minmax embeddings.")] = "raw",
+    vector: Annotated[
+        str | None,
+        typer.Option(
+            help="mean or centred vectors; centred by default, but mean for the published method.", show_default=False
+        ),
+    ] = None,
+    holdout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images kept out for evaluate; 0.2 by default, but 0 for the published method.",
+            show_default=False,
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int | None,
+        typer.Option(
+            help="How often to look for each concept again in resampled images; 20 by default, but 0 for the published "
+            "method.",
+            show_default=False,
+        ),
+    ] = None,
+    band: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Also take exemplars at this part of a direction's strength, such as 0.5; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     max_per_photograph: Annotated[
         int | None,
         typer.Option(help="Most exemplars cut from one photograph, for runs over patches.", show_default=False),
@@ -75,6 +124,14 @@ def disentangle(
         raise UsageError(
             f"the run has a bank {name!r} of {acts.name} already; choose another name with --bank, or replace it with --overwrite"
         )
+    offered = {
+        "granularity": granularity,
+        "alpha": alpha,
+        "max_cosine": max_cosine,
+        "distance_threshold": _threshold(distance_threshold, "--distance-threshold"),
+        "outlier_threshold": _threshold(outlier_threshold, "--outlier-threshold"),
+    }
+    given: dict[str, Any] = {option: value for option, value in offered.items() if value is not None}
     begin = time.monotonic()
     try:
         made = split(
@@ -84,12 +141,15 @@ def disentangle(
             select=None if neurons is None else numbers(neurons),
             top=top,
             scaling=scaling,  # type: ignore[arg-type]
+            vector=vector,  # type: ignore[arg-type]
+            holdout=holdout,
+            bootstrap=bootstrap,
+            bands=band or (),
             max_per_photograph=max_per_photograph,
             seed=seed,
             progress=progress_for(quiet, as_json),
-            distance_threshold=_threshold(distance_threshold, "--distance-threshold"),
-            outlier_threshold=_threshold(outlier_threshold, "--outlier-threshold"),
             min_size=min_size,
+            **given,
         )
     except KeyboardInterrupt:
         raise Stopped(f"stopped; no bank was written, {run} is as it was") from None
@@ -103,9 +163,9 @@ def disentangle(
     choose = f" --layer {quoted(acts.name)} --bank {name}" if several_banks else ""
     lines = [
         f"{target}: {len(made):,} concepts from {len(made.directions):,} directions of {acts.name}, in {duration(seconds)}",
-        f"distance threshold {_round(used['distance_threshold'])}, outlier threshold {_round(used['outlier_threshold'])}, "
-        f"minimum size {min_size}, {top} exemplars a direction",
+        _settings(used),
         f"directions by number of concepts: {histogram_line(made)} ({several:,} with more than one)",
+        *_tested(made),
         f"next: monoseme show {quoted(run)} {example}{choose}",
     ]
     facts = {
@@ -114,14 +174,53 @@ def disentangle(
         "concepts": len(made),
         "directions": len(made.directions),
         "histogram": {str(key): value for key, value in histogram.items()},
+        "significant": len(made.polysemantic()) if made.divisions["q_value"].null_count == 0 else None,
         "parameters": used,
         "seconds": round(seconds, 3),
     }
     say(lines, facts, as_json)
 
 
-def _threshold(text: str, option: str) -> float | str:
-    if text == "auto" or text.startswith("q"):
+def _settings(used: dict[str, Any]) -> str:
+    """What the method worked with, in a line."""
+    if used.get("granularity") is not None:
+        from ..splitting import Calibrated
+
+        method = Calibrated(used["granularity"], used["alpha"], used["max_cosine"])
+        how = f"granularity {method.granularity:g}: level {_round(method.level)}, cosine below {method.widest_cosine:g}"
+    else:
+        how = (
+            f"distance threshold {_round(used['distance_threshold'])}, outlier threshold "
+            f"{_round(used['outlier_threshold'])}"
+        )
+    kept = f", {used['holdout']:.0%} of the images held out" if used["holdout"] else ""
+    return f"{how}, minimum size {used['min_size']}, {used['top']} exemplars a direction{kept}"
+
+
+def _tested(bank: ConceptBank) -> list[str]:
+    """How sure it is, where the method tests."""
+    lines = []
+    if bank.divisions["q_value"].null_count == 0:
+        lines.append(
+            f"with more than one at a false discovery rate of 5 % over all directions: {len(bank.polysemantic()):,}"
+        )
+    known = bank.concepts["stability"].drop_null().to_numpy()
+    if len(known):
+        lines.append(
+            f"stability over resampled images (Jaccard index, 1 is best): median {_median(known):.2f}, "
+            f"{(known >= 0.75).mean():.0%} of the concepts at 0.75 or more"
+        )
+    return lines
+
+
+def _median(values: Any) -> float:
+    import numpy as np
+
+    return float(np.median(values))
+
+
+def _threshold(text: str | None, option: str) -> float | str | None:
+    if text is None or text == "auto" or text.startswith("q"):
         return text
     try:
         return float(text)

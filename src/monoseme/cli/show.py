@@ -31,8 +31,14 @@ def show(
     concepts = loaded.for_direction(neuron)
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
+    division = loaded.divisions.slice(loaded.position(neuron), 1).to_pylist()
+    sure = ""
+    if division and division[0]["p_value"] is not None:
+        sure = (
+            f"; more than one with p = {division[0]['p_value']:.2g}, q = {division[0]['q_value']:.2g} over all neurons"
+        )
     lines = [
-        f"neuron {neuron} of {loaded.layer}: {counted(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped"
+        f"neuron {neuron} of {loaded.layer}: {counted(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped{sure}"
     ]
     facts: list[dict[str, Any]] = []
     for concept in concepts:
@@ -41,7 +47,11 @@ def show(
         names = opened.images(found["image_id"].to_numpy(), ["uri"])["uri"].to_pylist()
         separation = "only one" if concept.separation is None else f"{concept.separation:.3g}"
         cosine = "" if row["cosine_start"] is None else f", cosine with the neuron {row['cosine_start']:.2f}"
-        lines += ["", f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}"]
+        found_again = "" if row["stability"] is None else f", stability {row['stability']:.2f}"
+        lines += [
+            "",
+            f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}{found_again}",
+        ]
         if labels := commonest(opened, concept.image_ids):
             lines.append(f"  labels      {labels}")
         if images > 0:
@@ -51,9 +61,20 @@ def show(
     lines.append(f"in Python: ms.load_bank({str(run)!r}{_where(layer, bank)}).for_direction({neuron})")
     say(
         lines,
-        {"neuron": neuron, "layer": loaded.layer, "exemplars": len(exemplars), "dropped": dropped, "concepts": facts},
+        {
+            "neuron": neuron,
+            "layer": loaded.layer,
+            "exemplars": len(exemplars),
+            "dropped": dropped,
+            **_tests(division),
+            "concepts": facts,
+        },
         as_json,
     )
+
+
+def _tests(division: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: division[0][name] if division else None for name in ("p_value", "q_value", "cosine")}
 
 
 def _where(layer: str | None, bank: str | None) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..base import UsageError
 from ._bisect import bisect, leading
+from ._kmeans import number_by_appearance
 from ._layer import Layer
 from ._null import SMALLEST, p_values
 from ._split import Exemplars, Split, Tests
@@ -99,6 +100,7 @@ class Calibrated:
             coordinates = self.whitening.coordinates(exemplars.points, exemplars.mean)
         gram = self.whitening.gram(coordinates)
         clusters, tests = self._divide(gram, coordinates)
+        clusters = number_by_appearance(clusters, int(clusters.max()) + 1)
         kept = self._keep(gram, clusters)
         trees = exemplars.trees
         if trees is None and exemplars.wanted:

@@ -227,7 +227,9 @@ def make_splitter(method: str | Splitter, seed: int, parameters: dict[str, Any])
     offered = [name for name in known if name != "seed"]
     for name in parameters:
         if name not in known:
-            raise UsageError(f"the method {method} has no parameter {name!r}{did_you_mean(name, offered)}")
+            owners = [other for other, fields in _METHODS.items() if name in fields.__dataclass_fields__]
+            hint = f"; it belongs to the method {owners[0]}" if owners else did_you_mean(name, offered)
+            raise UsageError(f"the method {method} has no parameter {name!r}{hint}")
     return kind(**({"seed": seed} if "seed" in known else {}) | parameters)
 
 

@@ -113,7 +113,9 @@ def stability(
         cosine += torch.where(index > 0, _cosines(vectors, mine, found).gather(2, which[:, :, None])[:, :, 0], 0.0)
     side = resampling.uniform(rows, -2) < 0.5
     halves = [again(side == half, max(top // 2, 2))[0] for half in (True, False)]
-    matched = [_pick(half, _cosines(vectors, mine, half).argmax(2)) for half in halves]
+    # Columns without members are there for other directions' sake; a concept of negative cosine comes before them.
+    alike = [_cosines(vectors, mine, half).masked_fill(~half.any(1)[:, None], -torch.inf) for half in halves]
+    matched = [_pick(half, cosines.argmax(2)) for half, cosines in zip(halves, alike, strict=True)]
     between = _cosines(vectors, *matched).diagonal(dim1=1, dim2=2)
     across = torch.zeros(mine.shape[0], mine.shape[2], dtype=torch.float64)
     everything = np.ones(rows.shape, dtype=bool)
