@@ -139,7 +139,7 @@ def test_points_outside_the_mask_may_lie_anywhere_among_the_others():
     alone, among = divide(points), divide(np.concatenate([points, junk])[mixed], mask)
     assert adjusted_rand_score(among.side[0].numpy()[mask], label[mixed[mask]]) == 1
     for name in ("bimodality", "cosine", "features"):
-        np.testing.assert_allclose(getattr(among, name), getattr(alone, name), rtol=1e-3, err_msg=name)
+        np.testing.assert_allclose(getattr(among, name), getattr(alone, name), rtol=1e-2, err_msg=name)
 
 
 def test_sets_of_one_batch_do_not_see_each_other():
@@ -174,7 +174,8 @@ def test_leading_eigenvalues_are_those_of_numpy_where_they_are_apart():
     vectors, values = leading(centred, weight)
     exact = np.linalg.eigvalsh(np.cov(points.T, bias=True) * 40)[::-1]
     np.testing.assert_allclose(values[0], exact[:3], rtol=1e-6)
-    np.testing.assert_allclose(centred @ vectors, vectors * values[:, None], atol=1e-2 * exact[0] ** 0.5)
+    basis = vectors[0].numpy()
+    np.testing.assert_allclose(basis @ centred[0].numpy() @ basis.T, np.diag(exact[:3]), atol=1e-3 * exact[0])
 
 
 def test_features_are_size_effective_dimension_and_leading_shares():
