@@ -39,7 +39,7 @@ def bank_of(vectors, *, sizes=None, images=None, keys=None, directions=None, lay
     exemplars = [pa.array(column, each.type) for column, each in zip(zip(*rows, strict=True), EXEMPLARS, strict=True)]
     return ms.ConceptBank(
         vectors=vectors,
-        concepts=pa.table(concepts, CONCEPTS),
+        concepts=pa.table({name: concepts.get(name, [None] * len(vectors)) for name in CONCEPTS.names}, CONCEPTS),
         exemplars=pa.table(exemplars, schema=EXEMPLARS),
         top=TOP_IMAGES.empty_table(),
         directions=np.unique(directions),

@@ -289,8 +289,9 @@ class ConceptBank:
     def most_split(self, count: int = 5, *, overlap: float = 0.3) -> list[int]:
         """Directions whose concepts are told apart most clearly: where to look first.
 
-        They are ranked by the least of their concepts' squared separation over twice the sum of squared distances to the
-        concept's own centre, so that neither units nor a few stray images decide.
+        They are ranked by the least stability of their concepts, where that was tried; else by the least of their concepts'
+        squared separation over twice the sum of squared distances to the concept's own centre, so that neither units nor a
+        few stray images decide.
 
         Parameters
         ----------
@@ -305,6 +306,8 @@ class ConceptBank:
         separation = self.concepts["separation"].to_numpy(zero_copy_only=False)
         several = np.flatnonzero(np.isfinite(separation))
         clear = separation[several] ** 2 / np.maximum(2 * scatter[several], np.finfo(np.float64).tiny)
+        if self.concepts["stability"].null_count == 0:
+            clear = self.concepts["stability"].to_numpy()[several]
         directions, first = np.unique(self.concepts["direction"].to_numpy()[several], return_index=True)
         least = np.minimum.reduceat(clear, first) if len(several) else clear
         images = self.exemplars["image_id"].to_numpy().reshape(len(self.directions), -1)

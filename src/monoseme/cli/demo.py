@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..base import counted, duration
 from ._common import Quiet, Stopped, histogram_line, progress_for, quoted
 
-if TYPE_CHECKING:
-    from ..banks import ConceptBank
-    from ..base import Activations
-
 MODEL, IMAGE_SIZE = "bundled:efficientnet-lite0", 128
 PATCHES = "patches:samples:?per_image=256&min=0.12&max=0.6"
-TOP, PER_PHOTOGRAPH = 30, 3
+TOP = 60
 SHOWN = 5
 
 
@@ -45,15 +41,14 @@ def demo(
         from ..splitting import disentangle
 
         print(f"2 of 3  splitting the {acts.shape[1]:,} neurons of {acts.name}", flush=True)
-        cap = PER_PHOTOGRAPH if images is None else None
         top = TOP if images is None else min(100, max(10, len(run) // 10), len(run))
-        bank = disentangle(acts, top=top, max_per_photograph=cap, progress=progress)
+        # Of the few photographs none is held out: patches of one are on one side, and what it shows would be on no other.
+        bank = disentangle(acts, top=top, holdout=0.0 if images is None else None, progress=progress)
         folder = bank.save(bank_folder(run.path, acts.name, "calibrated"), overwrite=True)
         from ..visualize import overview
 
         print("3 of 3  drawing", flush=True)
-        chosen = [each for each in bank.most_split(20 * SHOWN) if images or _varied(bank, acts, each)][:SHOWN]
-        chosen = chosen or [int(bank.directions[0])]
+        chosen = bank.most_split(SHOWN) or [int(bank.directions[0])]
         overview(bank, run, chosen).savefig(picture)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; what is done is in {out}, and the demo can be run again") from None
@@ -72,11 +67,3 @@ def demo(
     print(f"  run      {run.path}  (monoseme info {quoted(run.path)})")
     print(f"  bank     {folder}")
     print(f"next: monoseme show {quoted(run.path)} {neuron}, or your own images: monoseme demo --images DIR")
-
-
-def _varied(bank: ConceptBank, acts: Activations, direction: int) -> bool:
-    """Whether each concept of a direction has patches of several photographs."""
-    photographs = acts.images().groups
-    return photographs is None or all(
-        len(set(photographs[concept.image_ids].tolist())) >= 3 for concept in bank.for_direction(direction)
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def recut(
     }
     splitter = make_splitter("published", old["seed"], {**fields, **parameters})
     top = bank.heights.shape[1] + 1
-    layer = Layer.of(acts, bank.frame, top, old["seed"], old["holdout"], by_content=False)
+    layer = Layer.of(acts, bank.frame, top, old["seed"], old.get("holdout", 0.0), by_content=False)
     splitter = splitter.fitted(layer)
     starts = Starts(old["directions"], bank.directions, bank.starts)
     rows = bank.exemplars["image_id"].to_numpy().reshape(-1, top)
@@ -69,4 +70,4 @@ def recut(
     parts = split_all(layer, starts, rows, splitter, progress, trees=Trees(bank.merges, bank.heights))
     info = {**bank.info, "parameters": {**old, "bootstrap": 0, **recorded(splitter)}}
     kept = len(bank.top) // len(bank) if len(bank) else 100
-    return assemble(layer, starts, rows, activations, parts, kept, plain(info), progress)
+    return replace(assemble(layer, starts, rows, activations, parts, kept, plain(info), progress), bands=bank.bands)
