@@ -140,6 +140,17 @@ def test_a_bank_without_them_comes_back_without_them(half, tmp_path):
     assert back.divisions["p_value"].null_count == 1
 
 
+def test_another_cut_of_a_published_bank_keeps_its_bands(half):
+    options = {"select": [0, 3], "top": 40, "bands": [0.5]}
+    bank = ms.disentangle(half[0], "published", distance_threshold=20.0, **options)
+    again = ms.recut(bank, half[0], distance_threshold=12.0)
+    fresh = ms.disentangle(half[0], "published", distance_threshold=12.0, **options)
+    assert again.bands.tolist() == fresh.bands.tolist() == [1.0, 0.5] * 2
+    assert again.exemplars.equals(fresh.exemplars)
+    assert not again.exemplars.equals(bank.exemplars)
+    assert again.concepts["key"].equals(fresh.concepts["key"])
+
+
 @pytest.mark.parametrize(
     ("bands", "sentence"),
     [

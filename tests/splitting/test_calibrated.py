@@ -225,6 +225,11 @@ def named(layer) -> ArrayActivations:
 SOME = {"top": 60, "bootstrap": 3}
 
 
+@pytest.fixture(scope="module")
+def made(named) -> ms.ConceptBank:
+    return ms.disentangle(named, **SOME)
+
+
 def assert_same(one: ms.ConceptBank, other: ms.ConceptBank, rows: np.ndarray | None = None) -> None:
     """The same partition, figures and images; `rows` says which image of `one` each of `other` is."""
     images = column(other, "image_id")
@@ -239,16 +244,16 @@ def assert_same(one: ms.ConceptBank, other: ms.ConceptBank, rows: np.ndarray | N
         np.testing.assert_allclose(mine, theirs, rtol=0.02, atol=1e-3, err_msg=name)
 
 
-def test_there_is_something_to_compare(named):
-    histogram = ms.disentangle(named, **SOME).histogram()
+def test_there_is_something_to_compare(made):
+    histogram = made.histogram()
     assert histogram[1] >= 5
     assert sum(count for number, count in histogram.items() if number > 1) >= 5
 
 
 @pytest.mark.parametrize("factor", [1e-6, 0.37, 1e5])
-def test_the_units_of_the_layer_do_not_matter(named, factor):
+def test_the_units_of_the_layer_do_not_matter(named, made, factor):
     scaled = ArrayActivations((np.asarray(named) * factor).astype(np.float32), images=named.images())
-    assert_same(ms.disentangle(named, **SOME), ms.disentangle(scaled, **SOME))
+    assert_same(made, ms.disentangle(scaled, **SOME))
 
 
 def test_a_rotation_of_the_layer_does_not_matter(named, layer):
@@ -268,8 +273,8 @@ def test_the_order_of_the_images_does_not_matter(layer):
     assert one.concepts["key"].equals(other.concepts["key"])
 
 
-def test_images_that_are_there_twice_count_once(layer):
-    one, other = ms.disentangle(layer, **SOME), ms.disentangle(np.repeat(layer, 2, axis=0), **SOME)
+def test_images_that_are_there_twice_count_once(layer, made):
+    one, other = made, ms.disentangle(np.repeat(layer, 2, axis=0), **SOME)
     assert_same(one, other, np.repeat(np.arange(len(layer)), 2))
     np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-6)
     out = held_out(with_digests(ArrayActivations(layer)), 0.2)
@@ -277,8 +282,8 @@ def test_images_that_are_there_twice_count_once(layer):
     np.testing.assert_array_equal(np.repeat(out, 2), twice)
 
 
-def test_the_other_directions_and_the_size_of_batches_do_not_matter(layer, monkeypatch):
-    everything, alone = ms.disentangle(layer, **SOME), ms.disentangle(layer, select=[3], **SOME)
+def test_the_other_directions_and_the_size_of_batches_do_not_matter(layer, made, monkeypatch):
+    everything, alone = made, ms.disentangle(layer, select=[3], **SOME)
     np.testing.assert_array_equal(column(everything, "cluster")[3], column(alone, "cluster")[0])
     np.testing.assert_allclose(
         everything.divisions["p_value"][3].as_py(), alone.divisions["p_value"][0].as_py(), rtol=1e-3
@@ -298,8 +303,8 @@ def test_clusters_are_numbered_by_their_strongest_image(layer):
         )
 
 
-def test_equal_inputs_give_equal_banks(layer):
-    one, other = ms.disentangle(layer, **SOME), ms.disentangle(layer.copy(), **SOME)
+def test_equal_inputs_give_equal_banks(layer, made):
+    one, other = made, ms.disentangle(layer.copy(), **SOME)
     for name in ("concepts", "exemplars", "top", "divisions"):
         assert getattr(one, name).equals(getattr(other, name)), name
     np.testing.assert_array_equal(one.vectors, other.vectors)
@@ -308,8 +313,8 @@ def test_equal_inputs_give_equal_banks(layer):
 # p-values
 
 
-def test_q_values_are_those_of_scipy_and_name_the_polysemantic_directions(layer):
-    bank = ms.disentangle(layer, **SOME)
+def test_q_values_are_those_of_scipy_and_name_the_polysemantic_directions(made):
+    bank = made
     p_value, q_value = (bank.divisions[name].to_numpy() for name in ("p_value", "q_value"))
     np.testing.assert_allclose(q_value, false_discovery_control(p_value), rtol=1e-12)
     several = bank.divisions["concepts"].to_numpy() > 1
