@@ -10,7 +10,9 @@ from monoseme.base import ArrayActivations, Images, held_out, with_digests
 
 
 def digests_of(count: int, salt: str = "") -> np.ndarray:
-    return np.array([hashlib.sha256(f"{salt}{number}".encode()).hexdigest() for number in range(count)], dtype=np.bytes_)
+    return np.array(
+        [hashlib.sha256(f"{salt}{number}".encode()).hexdigest() for number in range(count)], dtype=np.bytes_
+    )
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.9])
