@@ -12,7 +12,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make lint    style, types and import contracts"
 	@echo "make format  put the style right"
-	@echo "make bench   run the benchmarks, each against its alternative (about half an hour)"
+	@echo "make bench   run the benchmarks, each against its alternative (an hour and a half)"
 	@echo "make docs    write the reference pages anew"
 	@echo "make clean   remove the environment and what the demo made"
 
