@@ -1,6 +1,5 @@
 """A way of splitting of one's own: k-means with a fixed number of clusters, on made-up embeddings."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,7 +7,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 import monoseme as ms
-from monoseme.splitting import Exemplars, Split, ward_trees
+from monoseme.splitting import Exemplars, Layer, Split, ward_trees
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Always:
     concepts: int = 2
     name = "always"
 
-    def fitted(self, random_sets: Iterator[np.ndarray]) -> Self:
+    def fitted(self, layer: Layer) -> Self:
         return self
 
     def split(self, exemplars: Exemplars) -> Split:

@@ -13,7 +13,9 @@ from monoseme.banks import bank_folder, list_banks
 
 @pytest.fixture(scope="module")
 def bank(layer) -> ms.ConceptBank:
-    return ms.disentangle(layer, top=40, distance_threshold=12.0, scaling="standardised", select=range(2, 20))
+    return ms.disentangle(
+        layer, "published", top=40, distance_threshold=12.0, scaling="standardised", select=range(2, 20)
+    )
 
 
 def test_a_saved_bank_comes_back_equal(bank, tmp_path):
@@ -27,7 +29,9 @@ def test_a_saved_bank_comes_back_equal(bank, tmp_path):
 
 
 def test_equal_banks_are_equal_byte_for_byte(bank, layer, tmp_path):
-    again = ms.disentangle(layer, top=40, distance_threshold=12.0, scaling="standardised", select=range(2, 20))
+    again = ms.disentangle(
+        layer, "published", top=40, distance_threshold=12.0, scaling="standardised", select=range(2, 20)
+    )
     one, other = bank.save(tmp_path / "one"), again.save(tmp_path / "other")
     files = sorted(path.name for path in one.iterdir())
     assert files == ["bank.json", "concepts.parquet", "exemplars.parquet", "top_images.parquet", "vectors.safetensors"]
@@ -66,7 +70,7 @@ def test_projections_are_products_in_the_frame(bank, layer):
 
 
 def test_histogram_counts_directions_without_concepts_as_well(layer):
-    bank = ms.disentangle(layer, top=40, distance_threshold=12.0, outlier_threshold=1.0)
+    bank = ms.disentangle(layer, "published", top=40, distance_threshold=12.0, outlier_threshold=1.0)
     counts = [len(bank.for_direction(int(direction))) for direction in bank.directions]
     assert bank.histogram() == {number: counts.count(number) for number in sorted(set(counts))}
     assert 0 in bank.histogram()
@@ -82,8 +86,8 @@ def test_concepts_are_numbered_by_direction_and_have_keys_of_their_own(bank):
 
 
 def test_a_key_stays_when_other_directions_and_thresholds_change(layer):
-    one = ms.disentangle(layer, top=40, distance_threshold=12.0)
-    other = ms.disentangle(layer, top=40, distance_threshold=12.0001, select=[7])
+    one = ms.disentangle(layer, "published", top=40, distance_threshold=12.0)
+    other = ms.disentangle(layer, "published", top=40, distance_threshold=12.0001, select=[7])
     assert [c.key for c in other] == [c.key for c in one.for_direction(7)]
 
 
@@ -100,11 +104,11 @@ def test_the_directions_named_first_are_split_most_clearly():
     label = random.integers(0, 4, 400)
     centres = np.array([[9, 0, 9, 0], [9, 0, 0, 9], [0, 6, 2, 0], [0, 6, 0, 2]])
     acts = (centres[label] + random.normal(size=(400, 4))).astype(np.float32)
-    bank = ms.disentangle(acts, select=[0, 1], top=80, distance_threshold=12.0)
+    bank = ms.disentangle(acts, "published", select=[0, 1], top=80, distance_threshold=12.0)
     assert [len(bank.for_direction(direction)) for direction in (0, 1)] == [2, 2]
     assert bank.most_split(2) == [0, 1]
     assert bank.most_split(1) == [0]
-    assert ms.disentangle(acts, select=[0], top=80, distance_threshold=1e4).most_split() == []
+    assert ms.disentangle(acts, "published", select=[0], top=80, distance_threshold=1e4).most_split() == []
 
 
 def test_unknown_directions_and_too_many_images_are_refused(bank):
@@ -219,5 +223,7 @@ def test_a_hostile_description_of_a_bank_is_refused_in_a_sentence(bank, tmp_path
 
 
 def test_numbers_of_numpy_as_parameters_can_be_kept(layer, tmp_path):
-    made = ms.disentangle(layer, top=np.int64(40), distance_threshold=np.float32(12), min_size=np.int64(3), select=[1])
+    made = ms.disentangle(
+        layer, "published", top=np.int64(40), distance_threshold=np.float32(12), min_size=np.int64(3), select=[1]
+    )
     assert ms.load_bank(made.save(tmp_path / "bank")).info["parameters"]["distance_threshold"] == 12.0

@@ -36,7 +36,7 @@ def test_equal_cosines_come_in_order_of_their_numbers():
 
 
 def test_a_concept_is_nearest_to_itself_in_bank_and_dictionary(layer):
-    bank = ms.disentangle(layer, top=40, distance_threshold=12.0)
+    bank = ms.disentangle(layer, "published", top=40, distance_threshold=12.0)
     found = bank.nearest(3 * bank.vectors, k=1)
     np.testing.assert_allclose(found["cosine"], 1, atol=1e-6)
     np.testing.assert_allclose(bank.vectors[found["concept"].to_numpy()], bank.vectors, atol=1e-3)
@@ -55,6 +55,6 @@ def test_a_concept_is_nearest_to_itself_in_bank_and_dictionary(layer):
     ],
 )
 def test_what_has_no_nearest_is_refused_in_a_sentence(layer, queries, k, sentence):
-    bank = ms.disentangle(layer, top=40, distance_threshold=12.0, select=[1, 2])
+    bank = ms.disentangle(layer, "published", top=40, distance_threshold=12.0, select=[1, 2])
     with pytest.raises(ms.UsageError, match=sentence):
         bank.nearest(queries, k)

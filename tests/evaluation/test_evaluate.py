@@ -31,7 +31,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def bank(planted):
-    return ms.disentangle(planted[0], top=60, distance_threshold=12.0, outlier_threshold="q0.95")
+    return ms.disentangle(planted[0], "published", top=60, distance_threshold=12.0, outlier_threshold="q0.95")
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +164,12 @@ def test_neither_copies_nor_patches_of_exemplars_photographs_are_ranked(planted)
     copied = np.concatenate([acts, acts])
     digests = np.array([f"{i:032x}" for i in range(900)] * 2, dtype=np.bytes_)
     mine = ArrayActivations(copied, images=Images(digests))
-    bank = ms.disentangle(mine, top=60, distance_threshold=12.0, outlier_threshold="q0.95")
+    bank = ms.disentangle(mine, "published", top=60, distance_threshold=12.0, outlier_threshold="q0.95")
     twice = ms.evaluate(bank, mine, labels=labels * 2)
     once = ms.evaluate(
-        ms.disentangle(acts, top=60, distance_threshold=12.0, outlier_threshold="q0.95"), acts, labels=labels
+        ms.disentangle(acts, "published", top=60, distance_threshold=12.0, outlier_threshold="q0.95"),
+        acts,
+        labels=labels,
     )
     assert twice.info["ranked"]["images"] == 900
     for figure in ("average precision", "label purity", "precision@10", "with an enriched label"):
@@ -212,10 +214,10 @@ def test_judges_rows_are_matched_by_digest(bank, planted):
 
 def test_directions_other_than_neurons_are_compared_with_themselves(planted):
     acts, labels, judge = planted
-    svd = ms.disentangle(acts, directions="svd", select=range(6), top=60, distance_threshold=12.0)
+    svd = ms.disentangle(acts, "published", directions="svd", select=range(6), top=60, distance_threshold=12.0)
     found = ms.evaluate(svd, acts, labels=labels, judge=judge)
     assert found.value("projection", "neurons") is not None
-    scores = ms.disentangle(acts, scores=acts[:, :5], top=60, distance_threshold=12.0)
+    scores = ms.disentangle(acts, "published", scores=acts[:, :5], top=60, distance_threshold=12.0)
     found = ms.evaluate(scores, acts, labels=labels, judge=judge)
     assert found.value("projection", "neurons") is None
     sound(found)
@@ -224,7 +226,7 @@ def test_directions_other_than_neurons_are_compared_with_themselves(planted):
 @pytest.mark.parametrize("scaling", ["centred", "standardised", "minmax"])
 def test_banks_in_other_frames_are_evaluated_in_theirs(planted, scaling):
     acts, labels, _ = planted
-    bank = ms.disentangle(acts, top=60, scaling=scaling)
+    bank = ms.disentangle(acts, "published", top=60, scaling=scaling)
     found = ms.evaluate(bank, acts, labels=labels)
     sound(found)
     mean = bank.project(acts[bank[0].image_ids])[:, 0].mean()
@@ -255,7 +257,7 @@ def test_degenerate_input_has_a_defined_answer(planted, change, select, threshol
     acts, labels, judge = planted
     acts = change(acts)
     bank = ms.disentangle(
-        acts, select=select, top=60, distance_threshold=threshold, outlier_threshold=1e9, min_size=min_size
+        acts, "published", select=select, top=60, distance_threshold=threshold, outlier_threshold=1e9, min_size=min_size
     )
     given = {"none": [None] * 900, "one": ["same"] * 900, "all": labels, "few": ["x"] + [None] * 899}[labelled]
     found = ms.evaluate(bank, acts, labels=given, judge=judge, resamples=50)

@@ -12,7 +12,7 @@ from monoseme.evaluation._sets import Sets
 
 @pytest.fixture(scope="module")
 def bank(layer):
-    return ms.disentangle(layer, top=40, distance_threshold=9.0, outlier_threshold="q0.9")
+    return ms.disentangle(layer, "published", top=40, distance_threshold=9.0, outlier_threshold="q0.9")
 
 
 @pytest.fixture(scope="module")

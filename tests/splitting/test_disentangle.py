@@ -8,7 +8,7 @@ from scipy.stats import special_ortho_group
 import monoseme as ms
 from monoseme.base import ArrayActivations, Images
 
-OPTIONS = {"top": 40, "distance_threshold": 12.0, "outlier_threshold": "q0.95"}
+OPTIONS = {"method": "published", "top": 40, "distance_threshold": 12.0, "outlier_threshold": "q0.95"}
 
 
 def same(one: ms.ConceptBank, other: ms.ConceptBank) -> None:
@@ -23,7 +23,7 @@ def test_a_neuron_of_two_classes_is_split_into_them():
     centres = 9 * np.eye(4)[[0, 1, 2]] + 9 * np.eye(4)[3] * [[1], [1], [0]]  # neuron 3 fires for classes 0 and 1
     label = np.arange(300) % 3
     acts = (centres[label] + random.normal(size=(300, 4))).astype(np.float32)
-    bank = ms.disentangle(acts, select=[3], top=60, distance_threshold=40.0)
+    bank = ms.disentangle(acts, "published", select=[3], top=60, distance_threshold=40.0)
     concepts = bank.for_direction(3)
     assert len(concepts) == 2
     for concept in concepts:
@@ -56,7 +56,7 @@ def test_near_ties_are_ordered_as_exact_arithmetic_would():
     random = np.random.default_rng(0)
     acts = (1000 + random.normal(size=(400, 64)) * 1e-3).astype(np.float32)
     direction = random.normal(size=(1, 64)).astype(np.float32)
-    bank = ms.disentangle(acts, directions=direction, top=50, distance_threshold=1e3)
+    bank = ms.disentangle(acts, "published", directions=direction, top=50, distance_threshold=1e3)
     unit = (direction.astype(np.float64) / np.linalg.norm(direction.astype(np.float64))).astype(np.float32)
     exact = acts.astype(np.float64) @ unit[0].astype(np.float64)
     mine = bank.exemplars["image_id"].to_numpy()
@@ -131,7 +131,7 @@ def test_no_photograph_gives_more_exemplars_than_allowed(layer):
         ids = bank.exemplars_of(int(direction))["image_id"].to_numpy()
         assert np.unique(groups[ids], return_counts=True)[1].max() <= 2
     with pytest.raises(ms.UsageError, match="ask for at most 50"):
-        ms.disentangle(acts, max_per_photograph=1, top=51)
+        ms.disentangle(acts, "published", max_per_photograph=1, top=51)
 
 
 def test_another_cut_of_a_bank_is_what_a_fresh_start_gives(layer):
@@ -163,11 +163,11 @@ def test_a_dead_neuron_and_a_constant_layer_give_a_defined_answer(layer):
     bank = ms.disentangle(dead, **OPTIONS)
     # All images tie at zero, so the first ones are the exemplars.
     assert bank.exemplars_of(5)["image_id"].to_pylist() == list(range(40))
-    assert len(ms.disentangle(np.zeros((50, 3), np.float32), top=20, distance_threshold=1.0)) == 0
-    constant = ms.disentangle(np.ones((50, 3), np.float32), top=20, distance_threshold=1.0)
+    assert len(ms.disentangle(np.zeros((50, 3), np.float32), "published", top=20, distance_threshold=1.0)) == 0
+    constant = ms.disentangle(np.ones((50, 3), np.float32), "published", top=20, distance_threshold=1.0)
     np.testing.assert_allclose(constant.vectors, np.full((3, 3), 3**-0.5), atol=1e-6)
     with pytest.raises(ms.UsageError, match="random images do not differ"):
-        ms.disentangle(np.ones((50, 3), np.float32), top=20)
+        ms.disentangle(np.ones((50, 3), np.float32), "published", top=20)
 
 
 @pytest.mark.parametrize(
@@ -188,18 +188,18 @@ def test_a_dead_neuron_and_a_constant_layer_give_a_defined_answer(layer):
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(layer, options, sentence):
     with pytest.raises(ms.UsageError, match=sentence):
-        ms.disentangle(layer, **options)
+        ms.disentangle(layer, "published", **options)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (0, 3), (3, 0)])
 def test_only_matrices_are_activations(shape):
     with pytest.raises(ms.UsageError, match="images x neurons"):
-        ms.disentangle(np.zeros(shape, np.float32))
+        ms.disentangle(np.zeros(shape, np.float32), "published")
 
 
 def test_whole_numbers_are_no_activations():
     with pytest.raises(ms.UsageError, match="floating point"):
-        ms.disentangle(np.zeros((5, 3), int))
+        ms.disentangle(np.zeros((5, 3), int), "published")
 
 
 def test_a_splitter_of_ones_own_is_used(layer):
@@ -226,7 +226,7 @@ def test_the_seed_of_a_splitter_is_the_one_that_is_kept(layer):
 def test_a_run_or_a_path_in_place_of_activations_says_what_to_give(small_run):
     for wrong in (small_run, "runs/x"):
         with pytest.raises(ms.UsageError, match=r"give run\.activations"):
-            ms.disentangle(wrong)
+            ms.disentangle(wrong, "published")
 
 
 def test_numbers_too_large_for_single_precision_are_named(layer):
@@ -238,6 +238,6 @@ def test_numbers_too_large_for_single_precision_are_named(layer):
 
 def test_activations_of_another_pooling_cannot_be_cut_again(tmp_path, photos, small_model):
     run = ms.embed(small_model, photos, ["3"], tmp_path / "run", pooling=["mean", "max"], workers=0)
-    bank = ms.disentangle(run.activations("3", "mean"), top=20)
+    bank = ms.disentangle(run.activations("3", "mean"), "published", top=20)
     with pytest.raises(ms.UsageError, match="with pooling mean, not max"):
         ms.recut(bank, run.activations("3", "max"), min_size=3)

@@ -40,7 +40,7 @@ def test_folded_vectors_and_offsets_give_the_projection_in_the_frame(values):
 
 def test_an_unknown_scaling_is_refused_with_the_nearest_name(values):
     with pytest.raises(ms.UsageError, match="did you mean standardised"):
-        ms.disentangle(values, scaling="standardized")
+        ms.disentangle(values, "published", scaling="standardized")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

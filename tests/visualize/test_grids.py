@@ -9,7 +9,7 @@ from monoseme.visualize import commonest, printable
 
 @pytest.fixture(scope="module")
 def bank(small_run) -> ms.ConceptBank:
-    return ms.disentangle(small_run.activations("3"), top=24, distance_threshold=1.0, min_size=3)
+    return ms.disentangle(small_run.activations("3"), "published", top=24, distance_threshold=1.0, min_size=3)
 
 
 def test_a_grid_has_a_row_of_pictures_and_a_label_for_each_concept_and_the_dropped(bank, small_run):
@@ -39,7 +39,7 @@ def test_pictures_of_a_row_are_the_thumbnails_of_its_images(bank, small_run):
 
 def test_a_bank_of_another_run_and_unknown_directions_are_refused(bank, small_run, layer):
     with pytest.raises(ms.UsageError, match="was not made from"):
-        ms.concept_grid(ms.disentangle(layer, top=20), small_run, 0)
+        ms.concept_grid(ms.disentangle(layer, "published", top=20), small_run, 0)
     with pytest.raises(ms.UsageError, match="direction 99 was not split"):
         ms.concept_grid(bank, small_run, 99)
     with pytest.raises(ms.UsageError, match="at least one direction"):
@@ -65,6 +65,6 @@ def test_a_label_that_looks_like_mathematics_is_drawn_as_it_is(tmp_path, photos,
     shutil.copytree(photos / "plain", tmp_path / "photos" / "$\\frac{1}{$")
     shutil.copytree(photos / "ramp", tmp_path / "photos" / "b")
     run = ms.embed(small_model, tmp_path / "photos", ["3"], tmp_path / "run", workers=0)
-    bank = ms.disentangle(run.activations(), top=20, distance_threshold=0.5)
+    bank = ms.disentangle(run.activations(), "published", top=20, distance_threshold=0.5)
     ms.concept_grid(bank, run, bank.most_split(1)[0]).savefig(tmp_path / "grid.png")
     assert (tmp_path / "grid.png").stat().st_size > 10_000
