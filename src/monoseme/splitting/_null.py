@@ -71,7 +71,7 @@ def p_values(features: FloatArray, bimodality: FloatArray) -> FloatArray:
     >>> two_groups, one_group = 0.95, 2 / np.pi
     >>> features = np.array([[50.0, 12.0, 0.2, 0.1]] * 2)
     >>> p_values(features, np.array([two_groups, one_group])).round(3).tolist()
-    [0.0, 0.67]
+    [0.0, 0.633]
     """
     design = terms(features)
     standard = (logit(bimodality) - design @ MEAN) / np.exp(0.5 * design @ LOG_VARIANCE)
