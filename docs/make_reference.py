@@ -31,7 +31,7 @@ CLASSES_WITH_METHODS = (
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
-    "Splitting": ("disentangle", "recut", "svd_directions", "Published", "Splitter"),
+    "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Pictures": ("concept_grid", "overview"),

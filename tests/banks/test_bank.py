@@ -34,7 +34,14 @@ def test_equal_banks_are_equal_byte_for_byte(bank, layer, tmp_path):
     )
     one, other = bank.save(tmp_path / "one"), again.save(tmp_path / "other")
     files = sorted(path.name for path in one.iterdir())
-    assert files == ["bank.json", "concepts.parquet", "exemplars.parquet", "top_images.parquet", "vectors.safetensors"]
+    assert files == [
+        "bank.json",
+        "concepts.parquet",
+        "divisions.parquet",
+        "exemplars.parquet",
+        "top_images.parquet",
+        "vectors.safetensors",
+    ]
     for name in files:
         assert (one / name).read_bytes() == (other / name).read_bytes()
 
@@ -214,7 +221,7 @@ def test_ctrl_c_between_the_renames_leaves_the_old_bank(bank, tmp_path, monkeypa
     assert len(ms.load_bank(folder)) == len(bank)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"format": 1}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["[]", '{"format": 2}', "[" * 100_000])
 def test_a_hostile_description_of_a_bank_is_refused_in_a_sentence(bank, tmp_path, text):
     folder = bank.save(tmp_path / "bank")
     (folder / "bank.json").write_text(text)

@@ -193,7 +193,7 @@ def test_too_many_concepts_in_one_part_are_refused_in_a_sentence(monkeypatch):
 
 
 def test_a_bank_without_concepts_gives_an_empty_dictionary(layer, tmp_path):
-    bank = ms.disentangle(layer, top=40, distance_threshold=12.0, outlier_threshold=1e-6)
+    bank = ms.disentangle(layer, "published", top=40, distance_threshold=12.0, outlier_threshold=1e-6)
     assert len(bank) == 0
     merged = ms.merge_concepts(bank)
     assert (len(merged), merged.vectors.shape) == (0, (0, 24))
@@ -230,7 +230,9 @@ def test_banks_of_other_frames_or_images_are_refused():
 
 @pytest.fixture(scope="module")
 def merged(layer) -> ms.LayerDictionary:
-    return ms.merge_concepts(ms.disentangle(layer, top=40, distance_threshold=12.0, scaling="standardised"), 0.8)
+    return ms.merge_concepts(
+        ms.disentangle(layer, "published", top=40, distance_threshold=12.0, scaling="standardised"), 0.8
+    )
 
 
 def test_a_saved_dictionary_comes_back_equal_byte_for_byte(merged, layer, tmp_path):
@@ -242,7 +244,7 @@ def test_a_saved_dictionary_comes_back_equal_byte_for_byte(merged, layer, tmp_pa
     assert back.entries.equals(merged.entries)
     assert back.members.equals(merged.members)
     assert (dict(back.info), back.layer) == (json.loads(json.dumps(merged.info)), "array")
-    bank = ms.disentangle(layer, top=40, distance_threshold=12.0, scaling="standardised")
+    bank = ms.disentangle(layer, "published", top=40, distance_threshold=12.0, scaling="standardised")
     other = ms.merge_concepts(bank, 0.8).save(tmp_path / "other")
     files = sorted(path.name for path in one.iterdir())
     assert files == ["dictionary.json", "entries.parquet", "members.parquet", "vectors.safetensors"]

@@ -54,7 +54,7 @@ def test_the_whole_way_from_photos_to_concepts(monoseme, photos, tmp_path):
         assert f"concept {concept.number}: {concept.size} exemplars" in text
     status, text, _ = monoseme("info", out)
     assert "61 of 61 images, finished" in text
-    assert "published of 3" in text
+    assert "calibrated of 3" in text
     assert monoseme("verify", out)[0] == 0
 
 
@@ -65,7 +65,7 @@ def test_machines_get_one_json_object(monoseme, made):
     assert sum(answer["histogram"].values()) == 4
     shown = json.loads(monoseme("show", made, 3, "--json")[1])
     assert [row["concept"] for row in shown["concepts"]] == [c.number for c in ms.load_bank(made).for_direction(3)]
-    assert json.loads(monoseme("info", made, "--json")[1])["banks"] == [{"layer": "1", "name": "published"}]
+    assert json.loads(monoseme("info", made, "--json")[1])["banks"] == [{"layer": "1", "name": "calibrated"}]
     assert json.loads(monoseme("verify", made, "--json")[1]) == {"whole": True, "problems": []}
     layers = json.loads(monoseme("layers", MODEL, "--json")[1])["layers"]
     assert [layer["layer"] for layer in layers if layer["default"]] == ["3"]
@@ -107,7 +107,7 @@ def test_directions_come_from_a_file(monoseme, made, tmp_path):
         (["disentangle", "{new}"], 2, "there is no folder"),
         (["disentangle", "{made}"], 2, "several layers; name one of 1 or 3"),
         (["disentangle", "{made}", "--layer", "4"], 2, "holds no layer '4'"),
-        (["disentangle", "{made}", "--layer", "3", "--top", "100"], 2, "ask for at most 60"),
+        (["disentangle", "{made}", "--layer", "3", "--top", "100"], 2, "ask for at most"),
         (["disentangle", "{made}", "--layer", "3", "--top", "9", "--neurons", "7-"], 2, "--neurons takes numbers"),
         (["disentangle", "{made}", "--layer", "3", "--top", "9", "--neurons", "20"], 2, "no number 20 among"),
         (["disentangle", "{made}", "--layer", "3", "--method", "magic"], 2, "no method 'magic'"),

@@ -188,7 +188,7 @@ def test_a_dead_neuron_and_a_constant_layer_give_a_defined_answer(layer):
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(layer, options, sentence):
     with pytest.raises(ms.UsageError, match=sentence):
-        ms.disentangle(layer, "published", **options)
+        ms.disentangle(layer, **{"method": "published", **options})
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (0, 3), (3, 0)])
