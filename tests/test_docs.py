@@ -35,7 +35,7 @@ def workplace(tmp_path, monkeypatch, layer):
     np.save("embeddings.npy", layer)
     Path("photos").mkdir()
     random = np.random.default_rng(0)
-    for number in range(110):
+    for number in range(160):
         colour, place = random.integers(0, 255, 3), random.integers(0, 40, 2)
         pixels = random.integers(0, 60, (64, 64, 3))
         pixels[place[0] : place[0] + 24, place[1] : place[1] + 24] = colour

@@ -35,7 +35,7 @@ def show(
     sure = ""
     if division and division[0]["p_value"] is not None:
         sure = (
-            f"; more than one with p = {division[0]['p_value']:.2g}, q = {division[0]['q_value']:.2g} over all neurons"
+            f"; divided with p = {division[0]['p_value']:.2g}, q = {division[0]['q_value']:.2g} over all neurons"
         )
     lines = [
         f"neuron {neuron} of {loaded.layer}: {counted(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped{sure}"

@@ -90,7 +90,7 @@ def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int
         )
     panels = []
     for place, concept in enumerate(bank.for_direction(direction)):
-        text = f"concept {concept.number}\n{counted(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=20)}".rstrip()
+        text = f"concept {concept.number}\n{counted(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=16)}".rstrip()
         panels.append((text, COLOURS[place % len(COLOURS)], _strip(run, concept.image_ids[: columns * rows], columns)))
     exemplars = bank.exemplars_of(direction)
     out = exemplars["image_id"].to_numpy()[exemplars["concept"].is_null().to_numpy(zero_copy_only=False)]
