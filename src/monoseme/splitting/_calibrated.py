@@ -27,8 +27,9 @@ ALPHA = 0.05
 class Calibrated:
     """Exemplars are divided in two, and each side again, while two conditions hold.
 
-    1. More than chance: a single Gaussian would look as bimodal with a probability of at most alpha, over all the
-       divisions of one direction together.
+    1. More than chance: a single Gaussian, its points scaled to unit length as the exemplars are, would look as bimodal with
+       a probability of at most alpha, over all the divisions of one direction together. The Gaussian's size, effective
+       dimension, leading eigenvalue shares and mean cosine of different points are those of the exemplars.
     2. More than a variant: the two sides point in directions of the whitened space whose cosine, freed of the noise of
        finite samples, is below `max_cosine`.
 
@@ -155,22 +156,18 @@ class Calibrated:
 
     def _keep(self, gram: Tensor, clusters: Tensor) -> npt.NDArray[np.int32]:
         """(D, K) the clusters with -1 for what is dropped."""
-        kept = torch.full_like(clusters, -1)
-        for number in range(int(clusters.max()) + 1):
-            some = (clusters == number).any(1)
-            inner, mask = gram[some], clusters[some] == number
-            mask = _near(inner, mask)
-            size = mask.sum(1)
-            good = size >= self.min_size
-            untested = good & (size < self._testable)
-            if untested.any():
-                weight = mask[untested].to(gram.dtype)
-                inside = inner[untested] * weight[:, :, None] * weight[:, None, :]
-                values = leading(inside, weight)[1]
-                good[untested] = ~((values[:, 1] >= 0.5 * values[:, 0]) & (values[:, 0] > 1e-9))
-            mask &= good[:, None]
-            kept[some] = torch.where(mask, number, kept[some])
-        return kept.numpy().astype(np.int32)
+        number = torch.arange(int(clusters.max()) + 1)
+        members = _near(gram, clusters[:, None] == number[:, None])
+        size = members.sum(2)
+        good = size >= self.min_size
+        direction, cluster = (good & (size < self._testable)).nonzero(as_tuple=True)
+        if len(direction):
+            weight = members[direction, cluster].to(gram.dtype)
+            inside = gram[direction] * weight[:, :, None] * weight[:, None, :]
+            values = leading(inside, weight)[1]
+            good[direction, cluster] = ~((values[:, 1] >= 0.5 * values[:, 0]) & (values[:, 0] > 1e-9))
+        members &= good[:, :, None]
+        return torch.where(members.any(1), clusters, -1).numpy().astype(np.int32)
 
 
 def _adjusted(features: Tensor, bimodality: Tensor, points: int, above: Tensor) -> Tensor:
@@ -183,19 +180,19 @@ def _adjusted(features: Tensor, bimodality: Tensor, points: int, above: Tensor) 
     return torch.maximum((raw / share).clamp_max(1), above)
 
 
-def _near(gram: Tensor, mask: Tensor) -> Tensor:
-    """The members that are nearer to the mean of the others than to the origin, which is the layer's mean."""
-    own = gram.diagonal(dim1=1, dim2=2)
+def _near(gram: Tensor, members: Tensor) -> Tensor:
+    """The members (D, m, K) of clusters that are nearer to the mean of the others than to the layer's mean, the origin."""
+    own = gram.diagonal(dim1=1, dim2=2)[:, None]
     for _ in range(5):
-        weight = mask.to(gram.dtype)
-        size = weight.sum(1, keepdim=True)
-        sums = (weight[:, None] @ gram)[:, 0]
-        within = ((weight * (sums - own)).sum(1, keepdim=True) / (size * (size - 1)).clamp_min(1)).clamp_min(0)
-        near = mask & ((sums - own) / (size - 1).clamp_min(1) >= 0.5 * within)
-        if torch.equal(near, mask):
+        weight = members.to(gram.dtype)
+        size = weight.sum(2, keepdim=True)
+        others = weight @ gram - own
+        within = ((weight * others).sum(2, keepdim=True) / (size * (size - 1)).clamp_min(1)).clamp_min(0)
+        near = members & (others / (size - 1).clamp_min(1) >= 0.5 * within)
+        if torch.equal(near, members):
             break
-        mask = near
-    return mask
+        members = near
+    return members
 
 
 def _squared_distances(gram: Tensor, clusters: Tensor) -> npt.NDArray[np.float64]:
