@@ -33,7 +33,8 @@ def held_out(images: Images, share: float) -> BoolArray:
     """(N,) True for the images to keep out of splitting: about that share of them.
 
     An image's side depends on its content alone, not on its place, its name or its neighbours: more images can be added and
-    none changes sides. Copies of an image, and all that was cut from one photograph, are on one side.
+    none changes sides. Copies of an image are on one side, and so is all that was cut from one photograph, whose side is that
+    of its patch with the least digest.
 
     Raises
     ------

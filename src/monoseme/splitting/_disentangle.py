@@ -68,7 +68,8 @@ def disentangle(
         want to see as a concept of its own.
     bands : sequence of float in (0, 1)
         Also take K exemplars at these parts of the way from a direction's mean activation up to its top, so that concepts
-        that it answers to at half its strength are seen.
+        that it answers to at half its strength are seen. A concept of the top that shows there as well is there again;
+        `merge_concepts` makes the two one.
     scaling : "raw", "centred", "standardised" or "minmax"
         The frame embeddings are seen in; the bank stores its centre and scale.
     vector : "mean" or "centred"
