@@ -1,7 +1,8 @@
 """Fit the null of the bimodality that `splitting/_null.py` holds, and print its coefficients.
 
 Single Gaussians of many sizes, dimensions and spectra are divided in two as exemplars are; the statistic's mean and spread
-are fitted by a quadratic in the logarithms of what can be seen of a set: its size, effective dimension and leading shares.
+are fitted by a quadratic in the logarithms of what can be seen of a set: its size, effective dimension, leading shares and
+one minus the mean cosine of its points.
 
     python benchmarks/fit_null.py [batches]
 """
@@ -19,21 +20,27 @@ from monoseme.splitting._null import QUANTILES, logit, terms
 
 
 def simulate(batches: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(S, 4) features and (S,) bimodality of single Gaussians: power-law spectra with up to three spikes."""
+    """(S, 5) features and (S,) bimodality of single Gaussians: power-law spectra with up to three spikes, their mean at up to
+    twice their spread from the layer's, scaled to unit length as exemplars are.
+    """
     random = np.random.default_rng(seed)
     features, statistic = [], []
     for _ in range(batches):
         size = int(np.exp(random.uniform(np.log(10), np.log(300))))
         count = max(8, min(400, int(4e6 / size**2)))
-        spectra = np.zeros((count, 128))
-        for row in spectra:
-            width = int(np.exp(random.uniform(0, np.log(129))))
-            row[:width] = np.arange(1, width + 1.0) ** -random.uniform(0, 2.5)
-            spikes = min(random.integers(0, 4), width)
+        spectra, means = np.zeros((count, 128)), np.zeros((count, 128))
+        for row, mean in zip(spectra, means, strict=True):
+            width = int(np.exp(random.uniform(np.log(3), np.log(129))))
+            row[:width] = np.arange(1, width + 1.0) ** -(random.uniform(0, 2) if random.random() < 0.6 else 0)
+            spikes = min(random.integers(0, 4), width) if random.random() < 0.7 else 0
             row[:spikes] *= np.exp(random.uniform(0, np.log(20), spikes))
-        points = torch.from_numpy(random.normal(size=(count, size, 128)) * np.sqrt(spectra)[:, None])
+            towards = random.normal(size=width) * np.sqrt(row[:width]) ** random.integers(0, 2)
+            far = 0 if random.random() < 0.3 else random.uniform(0, 2)
+            mean[:width] = far * np.sqrt(row.sum()) * towards / np.linalg.norm(towards)
+        points = random.normal(size=(count, size, 128)) * np.sqrt(spectra)[:, None] + means[:, None]
+        unit = torch.from_numpy(points / np.linalg.norm(points, axis=2, keepdims=True))
         everything = torch.ones(count, size, dtype=torch.bool)
-        halves = bisect(points @ points.transpose(1, 2), points[:, :, :1], torch.ones(1).double(), everything, 2)
+        halves = bisect(unit @ unit.transpose(1, 2), unit[:, :, :1], torch.ones(1).double(), everything, 2)
         features.append(halves.features.numpy())
         statistic.append(halves.bimodality.numpy())
     return np.concatenate(features), np.concatenate(statistic)
@@ -45,8 +52,12 @@ def main() -> None:
     features, statistic = simulate(batches, 1)
     design = terms(features)
     mean = np.linalg.lstsq(design, logit(statistic), rcond=None)[0]
+    for _ in range(4):  # weighted by the spread, which is very unlike between few dimensions and many
+        error = logit(statistic) - design @ mean
+        spread = np.linalg.lstsq(design, np.log(error**2 + 1e-4), rcond=None)[0]
+        weight = np.exp(-0.5 * design @ spread)
+        mean = np.linalg.lstsq(design * weight[:, None], logit(statistic) * weight, rcond=None)[0]
     error = logit(statistic) - design @ mean
-    spread = np.linalg.lstsq(design, np.log(error**2 + 1e-4), rcond=None)[0]
     scaled = error / np.exp(0.5 * design @ spread)
     spread[0] += np.log(np.mean(scaled**2))
     scaled = error / np.exp(0.5 * design @ spread)

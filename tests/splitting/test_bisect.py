@@ -178,11 +178,12 @@ def test_leading_eigenvalues_are_those_of_numpy_where_they_are_apart():
     np.testing.assert_allclose(basis @ centred[0].numpy() @ basis.T, np.diag(exact[:3]), atol=1e-3 * exact[0])
 
 
-def test_features_are_size_effective_dimension_and_leading_shares():
+def test_features_are_size_effective_dimension_leading_shares_and_mean_cosine():
     points = groups(6, (18, 12), 4.0)[0]
     eigenvalues = np.linalg.eigvalsh(np.cov(unit(points).T, bias=True))[::-1]
     shares = eigenvalues / eigenvalues.sum()
-    expected = [30, 1 / (shares**2).sum(), shares[0], shares[1]]
+    products = unit(points) @ unit(points).T
+    expected = [30, 1 / (shares**2).sum(), shares[0], shares[1], products[~np.eye(30, dtype=bool)].mean()]
     np.testing.assert_allclose(divide(points).features[0], expected, rtol=2e-3)
 
 

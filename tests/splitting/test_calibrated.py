@@ -119,15 +119,29 @@ def test_one_source_with_heavy_tails_is_seldom_divided(offset):
 # Levels
 
 
-# Scaled to unit length, points of a Gaussian are flatter than the Gaussians that the null was fitted to, so that null sets
-# are divided more often than the level says: about 0.08 in place of 0.05 on layers of 64 components and more.
-BOUND = {0.3: 0.03, 0.5: 0.12, 0.7: 0.38}
+# The levels are 0.0055, 0.05 and 0.214; added are 0.02, at granularity 0.3 0.01, and two standard errors of 400 sets.
+# Shares of 1,500 other sets of each layer at granularity 0.3, 0.5 and 0.7:
+#   round, 8       0.001  0.031  0.157
+#   round, 16      0.004  0.049  0.218
+#   falling, 32    0.003  0.067  0.247
+#   round, 64      0.003  0.057  0.233
+#   round, 200     0.001  0.039  0.215
+#   falling, 200   0.001  0.041  0.193
+#   spike, 100     0.001  0.041  0.212
+# Of 100 and 200 images in place of 50 the bound fails at 0.7 on one layer, of 750 sets: falling, 32 has 0.001, 0.056 and 0.276
+# of 100 images, and 0.001, 0.068 and 0.325 of 200. Round layers of 16 and 64 hold it (at most 0.001, 0.047 and 0.259).
+BOUND = {0.3: 0.023, 0.5: 0.092, 0.7: 0.275}
 NULL_LAYERS = {
     "round, 64": np.ones(64),
     "round, 200": np.ones(200),
     "falling, 200": np.arange(1, 201.0) ** -1,
     "spike, 100": np.array([50.0] + [1.0] * 99),
+    "falling, 32": np.arange(1, 33.0) ** -1,
+    "round, 8": np.ones(8),
 }
+# In the table the shares of layers of width 64 and more are alike within 0.018 at 0.5 and 0.040 at 0.7, those of all layers
+# within 0.036 and 0.090, because sets of 8 dimensions are divided less often than the level says. What misses 0.02 is added.
+APART = {0.3: 0.0, 0.5: 0.016, 0.7: 0.07}
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +159,11 @@ def null_sets() -> dict[str, dict[float, ms.ConceptBank]]:
 
 def test_null_sets_are_divided_as_seldom_on_one_layer_as_on_another(null_sets):
     for level in (0.3, 0.5, 0.7):
-        shares = [divided(banks[level]).mean() for banks in null_sets.values()]
-        error = np.sqrt(2 * np.mean(shares) * (1 - np.mean(shares)) / 400)
-        assert max(shares) - min(shares) <= 0.02 + 2.5 * error
+        shares = {name: divided(banks[level]).mean() for name, banks in null_sets.items()}
+        wide = [each for name, each in shares.items() if len(NULL_LAYERS[name]) >= 64]
+        for some, more in ((wide, 0.0), (list(shares.values()), APART[level])):
+            error = np.sqrt(2 * np.mean(some) * (1 - np.mean(some)) / 400)
+            assert max(some) - min(some) <= 0.02 + more + error
 
 
 def test_a_finer_level_divides_more_null_sets(null_sets):

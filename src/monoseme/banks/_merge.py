@@ -81,7 +81,7 @@ def merge_concepts(
     --------
     >>> import monoseme as ms
     >>> layer = np.abs(np.random.default_rng(0).normal(size=(200, 8))).astype(np.float32)
-    >>> bank = ms.disentangle(layer, top=20, distance_threshold=4.0)
+    >>> bank = ms.disentangle(layer, "published", top=20, distance_threshold=4.0)
     >>> merged = ms.merge_concepts(bank, cosine=0.95)
     >>> len(merged) < len(bank) == len(merged.members)
     True

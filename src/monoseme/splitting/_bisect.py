@@ -26,7 +26,8 @@ class Halves:
     bimodality : (B,) share of the variance of the points' leave-one-out scores that lies between the two sides
     cosine : (B,) estimated cosine of the angle between the true mean directions of the two sides
     possible : (B,) both sides have at least `min_size` points
-    features : (B, 4) size, effective dimension and the two leading eigenvalue shares, which the null depends on
+    features : (B, 5) size, effective dimension, the two leading eigenvalue shares and the mean inner product of different
+        points, which the null depends on
     """
 
     side: Tensor
@@ -67,9 +68,10 @@ def bisect(
     side = _two_means(centred, weight, vectors)
     size = weight.sum(1)
     trace = (centred.diagonal(dim1=1, dim2=2) * weight).sum(1).clamp_min(1e-12)
-    features = torch.stack(
-        [size, trace**2 / centred.square().sum((1, 2)).clamp_min(1e-24), *(values[:, :2] / trace[:, None]).T], 1
-    )
+    own = gram.diagonal(dim1=1, dim2=2)
+    alike = (weight * ((weight[:, None] @ gram)[:, 0] - own)).sum(1) / (size * (size - 1)).clamp_min(1)
+    effective = trace**2 / centred.square().sum((1, 2)).clamp_min(1e-24)
+    features = torch.stack([size, effective, *(values[:, :2] / trace[:, None]).T, alike], 1)
     scores, cosine = leave_one_out(gram, weight, side)
     bimodality = best_cut(scores, weight)[1]
     some = torch.ones(len(side), dtype=torch.bool) if promising is None else promising(features, bimodality, cosine)
