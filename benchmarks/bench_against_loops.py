@@ -108,7 +108,7 @@ def thresholds(acts: np.ndarray) -> Settings:
     """Numbers that suit this matrix: the automatic distance threshold, and what nine in ten exemplars stay below."""
     import monoseme as ms
 
-    bank = ms.disentangle(acts)
+    bank = ms.disentangle(acts, "published")
     distance = float(bank.info["parameters"]["distance_threshold"])
     return Settings(round(distance, 1), round(float(np.quantile(bank.exemplars["squared_distance"], 0.9)), 1))
 

@@ -93,7 +93,7 @@ def compare(path: Path, rounds: int, quick: bool) -> None:
     import monoseme as ms
 
     acts = np.load(path)
-    bank = ms.disentangle(acts)  # the first call also loads libraries
+    bank = ms.disentangle(acts, "published")  # the first call also loads libraries
     block_rows = min(BLOCKS, key=lambda rows: product_and_pass(acts, bank.vectors, rows))
 
     def disentangled() -> tuple[float, dict[str, float]]:
