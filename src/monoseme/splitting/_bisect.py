@@ -152,7 +152,7 @@ def leading(centred: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
             if row:
                 before = vectors[:, :row]
                 vector = vector - ((before * vector[:, None]).sum(2, keepdim=True) * before).sum(1)
-            length = vector.norm(dim=1, keepdim=True)
+            length = vector.square().sum(1, keepdim=True).sqrt()
             values[:, row] = length[:, 0]
             vectors[:, row] = vector / length.clamp_min(1e-30)
     return vectors, values
