@@ -162,7 +162,7 @@ def disentangle(
     several_banks = len(list_banks(opened.path)) > 1
     choose = f" --layer {quoted(acts.name)} --bank {name}" if several_banks else ""
     lines = [
-        f"{target}: {len(made):,} concepts from {len(made.directions):,} directions of {acts.name}, in {duration(seconds)}",
+        f"{target}: {len(made):,} concepts from {len(set(made.directions.tolist())):,} directions of {acts.name}{_in_bands(made)}, in {duration(seconds)}",
         _settings(used),
         f"directions by number of concepts: {histogram_line(made)} ({several:,} with more than one)",
         *_tested(made),
@@ -172,7 +172,7 @@ def disentangle(
         "bank": str(target),
         "layer": acts.name,
         "concepts": len(made),
-        "directions": len(made.directions),
+        "directions": len(set(made.directions.tolist())),
         "histogram": {str(key): value for key, value in histogram.items()},
         "significant": len(made.polysemantic()) if made.divisions["q_value"].null_count == 0 else None,
         "parameters": used,
@@ -195,6 +195,10 @@ def _settings(used: dict[str, Any]) -> str:
         )
     kept = f", {used['holdout']:.0%} of the images held out" if used["holdout"] else ""
     return f"{how}, minimum size {used['min_size']}, {used['top']} exemplars a direction{kept}"
+
+
+def _in_bands(bank: ConceptBank) -> str:
+    return "" if bank.bands is None else f" in {len(set(bank.bands.tolist()))} bands"
 
 
 def _tested(bank: ConceptBank) -> list[str]:

@@ -34,9 +34,7 @@ def show(
     division = loaded.divisions.slice(loaded.position(neuron), 1).to_pylist()
     sure = ""
     if division and division[0]["p_value"] is not None:
-        sure = (
-            f"; divided with p = {division[0]['p_value']:.2g}, q = {division[0]['q_value']:.2g} over all neurons"
-        )
+        sure = f"; divided with p = {division[0]['p_value']:.2g}, q = {division[0]['q_value']:.2g} over all neurons"
     lines = [
         f"neuron {neuron} of {loaded.layer}: {counted(len(concepts), 'concept')} in {len(exemplars)} exemplars, {dropped} dropped{sure}"
     ]
