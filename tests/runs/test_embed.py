@@ -210,7 +210,7 @@ def test_patches_know_their_photograph(tmp_path, photos, small_model):
     groups = run.activations().images().groups
     assert np.bincount(groups).tolist() == [5] * 61
     bank = ms.disentangle(
-        run.activations(), top=30, max_per_photograph=1, distance_threshold=1e6, outlier_threshold="q1.0"
+        run.activations(), "published", top=30, max_per_photograph=1, distance_threshold=1e6, outlier_threshold="q1.0"
     )
     for direction in bank.directions:
         ids = bank.exemplars_of(int(direction))["image_id"].to_numpy()

@@ -44,7 +44,7 @@ def test_blocks_have_fixed_bounds_whatever_the_fragments(tmp_path, photos, small
 
 def test_a_run_and_its_array_give_the_same_bank(small_run):
     acts = small_run.activations("3")
-    options = {"top": 20, "distance_threshold": 3.0}
+    options = {"method": "published", "top": 20, "distance_threshold": 3.0}
     from_run, from_array = ms.disentangle(acts, **options), ms.disentangle(acts[:], **options)
     # One of the 61 photos is an exact copy, which only the run can know.
     copy = small_run.images(columns=["digest"])["digest"].to_pylist()
@@ -177,7 +177,8 @@ def test_a_huge_thumbnail_of_a_foreign_run_is_not_decoded(made, monkeypatch):
 def test_half_precision_finds_the_same_exemplars_on_real_embeddings(shared):
     golden = np.load(shared / "golden" / "published_method.npz")["activations"]
     whole, half = (
-        ms.disentangle(each, top=100, distance_threshold=31.0) for each in (golden, golden.astype(np.float16))
+        ms.disentangle(each, "published", top=100, distance_threshold=31.0)
+        for each in (golden, golden.astype(np.float16))
     )
     for one, other in zip(
         *(bank.exemplars["image_id"].to_numpy().reshape(256, 100) for bank in (whole, half)), strict=True
