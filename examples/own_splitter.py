@@ -33,7 +33,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     pattern = 3 * random.random((5, 32)).astype(np.float32)
     embeddings = pattern[random.integers(0, 5, 500)] + random.normal(size=(500, 32)).astype(np.float32)
-    bank = ms.disentangle(embeddings, Always(3), top=60)
+    bank = ms.disentangle(embeddings, Always(3), top=60, bootstrap=0)
     print(bank, bank.histogram(), bank[0], sep="\n")
 
 
