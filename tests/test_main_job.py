@@ -42,7 +42,7 @@ def test_predictions_and_labels_are_those_of_photographs(run):
 
 
 def test_concepts_are_purer_than_their_neurons_and_than_chance(run):
-    bank = ms.disentangle(run.activations(), top=50)
+    bank = ms.disentangle(run.activations(), top=25, bootstrap=0)
     label = np.asarray(run.images(columns=["label"])["label"].to_pylist())
     shuffled = np.random.default_rng(0).permutation(label)
 

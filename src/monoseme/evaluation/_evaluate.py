@@ -82,7 +82,7 @@ def evaluate(
     >>> rng = np.random.default_rng(0)
     >>> centres = np.array([[9.0, 9, 0, 0], [9, 0, 9, 0], [0, 0, 0, 9]])
     >>> acts = (centres[np.arange(300) % 3] + rng.normal(size=(300, 4))).astype("float32")
-    >>> bank = disentangle(acts, select=[0], top=60, distance_threshold=30.0)
+    >>> bank = disentangle(acts, "published", select=[0], top=60, distance_threshold=30.0)
     >>> found = evaluate(bank, acts, labels=np.arange(300) % 3)
     >>> found.value("label purity"), found.value("label purity", "neurons")
     (1.0, 0.5...)

@@ -93,8 +93,9 @@ def join_labels(
 
     Examples
     --------
-    >>> join_labels("runs/iv3", "animals.csv").labels  # doctest: +SKIP
-    <2 labels on 40 of 61 images>
+    With labels in ``animals.csv``, a row an image, the run then has a label set ``animals``::
+
+        join_labels("runs/iv3", "animals.csv").labels
     """
     opened, path = run if isinstance(run, Run) else open_run(run), Path(file)
     name = _stem(path) if name is None else name
