@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from safetensors.numpy import load_file, save_file
+from tests.banks.damage import damage_numbers, damage_shape
 
 import monoseme as ms
 from monoseme.banks import bank_folder, list_banks
@@ -127,17 +127,6 @@ def test_unknown_directions_and_too_many_images_are_refused(bank):
 
 def damage_text(folder):
     (folder / "bank.json").write_text("{")
-
-
-def damage_shape(folder):
-    arrays = load_file(folder / "vectors.safetensors")
-    save_file({**arrays, "vectors": arrays["vectors"][:-1].copy()}, folder / "vectors.safetensors")
-
-
-def damage_numbers(folder):
-    arrays = load_file(folder / "vectors.safetensors")
-    arrays["vectors"][0, 0] = np.nan
-    save_file(arrays, folder / "vectors.safetensors")
 
 
 def damage_half_a_file(folder):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load_file, save_file
+from tests.banks.damage import damage_numbers, damage_shape
 
 import monoseme as ms
 from monoseme.banks import CONCEPTS, EXEMPLARS, TOP_IMAGES, Frame
@@ -266,17 +266,6 @@ def test_a_dictionary_is_replaced_only_when_asked_and_nothing_else_ever(merged, 
 
 def damage_text(folder):
     (folder / "dictionary.json").write_text("[" * 100_000)
-
-
-def damage_shape(folder):
-    arrays = load_file(folder / "vectors.safetensors")
-    save_file({**arrays, "vectors": arrays["vectors"][:-1].copy()}, folder / "vectors.safetensors")
-
-
-def damage_numbers(folder):
-    arrays = load_file(folder / "vectors.safetensors")
-    arrays["vectors"][0, 0] = np.nan
-    save_file(arrays, folder / "vectors.safetensors")
 
 
 def damage_half_a_file(folder):

@@ -11,29 +11,9 @@ import numpy as np
 import pytest
 
 import monoseme as ms
-from monoseme.cli._app import _status
 from monoseme.cli._common import numbers
 
 MODEL = "python:tests.conftest:make_small_model"
-
-
-@pytest.fixture
-def monoseme(capsys, monkeypatch):
-    """Run a command in this process: (exit status, standard output, standard error)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["monoseme", *map(str, arguments)])
-        status = _status()
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def made(tmp_path, small_run) -> Path:
-    """A copy of the small run that tests may change."""
-    return Path(shutil.copytree(small_run.path, tmp_path / "made"))
 
 
 def test_the_whole_way_from_photos_to_concepts(monoseme, photos, tmp_path):

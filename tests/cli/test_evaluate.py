@@ -13,31 +13,16 @@ import pytest
 from tests.conftest import make_small_model
 
 import monoseme as ms
-from monoseme.cli._app import _status
 
 MODEL = "python:tests.conftest:make_small_model"
 
 
 @pytest.fixture
-def monoseme(capsys, monkeypatch):
-    """Run a command in this process: (exit status, standard output, standard error)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["monoseme", *map(str, arguments)])
-        status = _status()
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def made(tmp_path, small_run) -> Path:
+def made(made) -> Path:
     """A copy of the small run with a bank."""
-    folder = Path(shutil.copytree(small_run.path, tmp_path / "made"))
-    acts = ms.open_run(folder).activations("3")
-    ms.disentangle(acts, top=20).save(folder / "banks" / "3" / "published")
-    return folder
+    acts = ms.open_run(made).activations("3")
+    ms.disentangle(acts, top=20).save(made / "banks" / "3" / "published")
+    return made
 
 
 def contents(folder: Path) -> dict[str, bytes]:

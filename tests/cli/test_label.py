@@ -1,33 +1,10 @@
 """``monoseme label``: what it prints, its exit status, what info says afterwards."""
 
 import json
-import shutil
-import sys
-from pathlib import Path
 
 import pytest
 
 import monoseme as ms
-from monoseme.cli._app import _status
-
-
-@pytest.fixture
-def monoseme(capsys, monkeypatch):
-    """Run a command in this process: (exit status, standard output, standard error)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["monoseme", *map(str, arguments)])
-        status = _status()
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def made(tmp_path, small_run) -> Path:
-    """A copy of the small run that tests may change."""
-    return Path(shutil.copytree(small_run.path, tmp_path / "made"))
 
 
 def test_labels_are_joined_reported_and_listed(monoseme, made, tmp_path):
