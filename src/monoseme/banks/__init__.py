@@ -4,7 +4,7 @@ from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, Concept, ConceptB
 from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
 from ._merge import merge_concepts
-from ._store import bank_folder, list_banks, load_bank
+from ._store import bank_folder, choose_bank, list_banks, load_bank
 
 __all__ = [
     "CONCEPTS",
@@ -16,6 +16,7 @@ __all__ = [
     "Frame",
     "LayerDictionary",
     "bank_folder",
+    "choose_bank",
     "list_banks",
     "load_bank",
     "load_dictionary",

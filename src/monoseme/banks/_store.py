@@ -68,7 +68,7 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
     """
     folder = Path(path)
     if not (folder / "bank.json").is_file():
-        folder = _choose(folder, layer, name)
+        folder = bank_folder(folder, *choose_bank(folder, layer, name))
     with reading("bank", folder, "write it again with monoseme disentangle"):
         info = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
         check_format(info.pop("format", None), FORMAT, "bank", folder)
@@ -140,7 +140,14 @@ def list_banks(run: Path) -> list[tuple[str, str]]:
     return sorted((unquote(file.parent.parent.name), file.parent.name) for file in found if file.parent.name[0] != ".")
 
 
-def _choose(run: Path, layer: str | None, name: str | None) -> Path:
+def choose_bank(run: Path, layer: str | None, name: str | None) -> tuple[str, str]:
+    """(layer, name) of the one bank of a run that fits what is given.
+
+    Raises
+    ------
+    UsageError
+        There is none, or there are several to choose from.
+    """
     if not run.is_dir():
         raise UsageError(f"there is no folder {run}")
     banks = list_banks(run)
@@ -155,7 +162,7 @@ def _choose(run: Path, layer: str | None, name: str | None) -> Path:
     if len(fitting) > 1:
         several = join_words([f"{known_layer}/{known_name}" for known_layer, known_name in fitting], "and")
         raise UsageError(f"{run} holds several banks ({several}); name the layer and the bank")
-    return bank_folder(run, *fitting[0])
+    return fitting[0]
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

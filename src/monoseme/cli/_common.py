@@ -107,6 +107,15 @@ def histogram_line(bank: ConceptBank) -> str:
     return "{" + ", ".join(f"{concepts}: {count}" for concepts, count in bank.histogram().items()) + "}"
 
 
+def next_show(run: Path, bank: ConceptBank, name: str) -> str:
+    """The command that shows the most telling direction of a bank, with the bank's name where the run has several."""
+    from ..banks import list_banks
+
+    example = next(iter(bank.most_split(1)), int(bank.directions[0]))
+    choose = f" --layer {quoted(bank.layer)} --bank {name}" if len(list_banks(run)) > 1 else ""
+    return f"next: monoseme show {quoted(run)} {example}{choose}"
+
+
 def quoted(path: Path | str) -> str:
     """A path as it can be pasted into a shell."""
     import shlex

@@ -16,9 +16,9 @@ from ._common import (
     RunFolder,
     Stopped,
     histogram_line,
+    next_show,
     numbers,
     progress_for,
-    quoted,
     say,
 )
 
@@ -112,7 +112,7 @@ def disentangle(
 
     opened = open_run(run)
     acts = opened.activations(layer, pooling)
-    from ..banks import bank_folder, list_banks
+    from ..banks import bank_folder
     from ..splitting import check_method
     from ..splitting import disentangle as split
 
@@ -158,23 +158,22 @@ def disentangle(
     histogram = made.histogram()
     several = sum(count for concepts, count in histogram.items() if concepts > 1)
     used = made.info["parameters"]
-    example = next(iter(made.most_split(1)), int(made.directions[0]))
-    several_banks = len(list_banks(opened.path)) > 1
-    choose = f" --layer {quoted(acts.name)} --bank {name}" if several_banks else ""
+    count = len(set(made.directions.tolist()))
+    significant = None if made.divisions["q_value"].null_count else len(made.polysemantic())
     lines = [
-        f"{target}: {len(made):,} concepts from {len(set(made.directions.tolist())):,} directions of {acts.name}{_in_bands(made)}, in {duration(seconds)}",
+        f"{target}: {len(made):,} concepts from {count:,} directions of {acts.name}{_in_bands(made)}, in {duration(seconds)}",
         _settings(used),
         f"directions by number of concepts: {histogram_line(made)} ({several:,} with more than one)",
-        *_tested(made),
-        f"next: monoseme show {quoted(run)} {example}{choose}",
+        *_tested(made, significant),
+        next_show(run, made, name),
     ]
     facts = {
         "bank": str(target),
         "layer": acts.name,
         "concepts": len(made),
-        "directions": len(set(made.directions.tolist())),
+        "directions": count,
         "histogram": {str(key): value for key, value in histogram.items()},
-        "significant": len(made.polysemantic()) if made.divisions["q_value"].null_count == 0 else None,
+        "significant": significant,
         "parameters": used,
         "seconds": round(seconds, 3),
     }
@@ -201,26 +200,19 @@ def _in_bands(bank: ConceptBank) -> str:
     return "" if bank.bands is None else f" in {len(set(bank.bands.tolist()))} bands"
 
 
-def _tested(bank: ConceptBank) -> list[str]:
+def _tested(bank: ConceptBank, significant: int | None) -> list[str]:
     """How sure it is, where the method tests."""
+    from statistics import median
+
     lines = []
-    if bank.divisions["q_value"].null_count == 0:
+    if significant is not None:
+        lines.append(f"with more than one at a false discovery rate of 5 % over all directions: {significant:,}")
+    if len(known := bank.concepts["stability"].drop_null().to_numpy()):
         lines.append(
-            f"with more than one at a false discovery rate of 5 % over all directions: {len(bank.polysemantic()):,}"
-        )
-    known = bank.concepts["stability"].drop_null().to_numpy()
-    if len(known):
-        lines.append(
-            f"stability over resampled images (Jaccard index, 1 is best): median {_median(known):.2f}, "
+            f"stability over resampled images (Jaccard index, 1 is best): median {median(known):.2f}, "
             f"{(known >= 0.75).mean():.0%} of the concepts at 0.75 or more"
         )
     return lines
-
-
-def _median(values: Any) -> float:
-    import numpy as np
-
-    return float(np.median(values))
 
 
 def _threshold(text: str | None, option: str) -> float | str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..base import duration
-from ._common import BankOption, Json, LayerOption, Quiet, RunFolder, Stopped, progress_for, quoted, say
+from ._common import BankOption, Json, LayerOption, Quiet, RunFolder, Stopped, next_show, progress_for, say
 
 
 def evaluate(
@@ -41,10 +41,11 @@ def evaluate(
     from ..runs import open_run
 
     opened = open_run(run)
-    from ..banks import bank_folder, list_banks, load_bank
+    from ..banks import bank_folder, choose_bank, load_bank
 
-    loaded = load_bank(opened.path, layer=layer, name=bank)
-    [found] = [each for each in list_banks(opened.path) if layer in (None, each[0]) and bank in (None, each[1])]
+    found = choose_bank(opened.path, layer, bank)
+    target = bank_folder(opened.path, *found)
+    loaded = load_bank(target)
     known = None if labels == "none" else opened.labels(labels) if labels or opened.label_sets else None
     acts = opened.activations(loaded.layer, loaded.info["activations"].get("pooling"))
     from ..evaluation import evaluate as figures_of
@@ -59,7 +60,6 @@ def evaluate(
     except KeyboardInterrupt:
         kept = "" if judge is None else "; what the judge has embedded is kept for the next time"
         raise Stopped(f"stopped; nothing was written, {run} and its banks are as they were{kept}") from None
-    target = bank_folder(opened.path, *found)
     path = result.save(target)
     seconds = time.monotonic() - begin
     ranked = result.info["ranked"]
@@ -75,9 +75,7 @@ def evaluate(
         f"wrote {path} and {path.with_suffix('.parquet').name}",
     ]
     if len(loaded.directions):
-        example = next(iter(loaded.most_split(1)), int(loaded.directions[0]))
-        choose = f" --layer {quoted(found[0])} --bank {found[1]}" if len(list_banks(opened.path)) > 1 else ""
-        lines.append(f"next: monoseme show {quoted(run)} {example}{choose}")
+        lines.append(next_show(run, loaded, found[1]))
     say(lines, {"bank": str(target), **result.to_json(), "seconds": round(seconds, 3)}, as_json)
 
 

@@ -15,7 +15,7 @@ from ._bisect import bisect, leading
 from ._kmeans import number_by_appearance
 from ._layer import Layer
 from ._null import SMALLEST, p_values
-from ._split import Exemplars, Split, Tests
+from ._split import Exemplars, Split, Tests, is_number
 from ._trees import ward_trees
 from ._whitening import Whitening
 
@@ -64,12 +64,12 @@ class Calibrated:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         for name, value in (("granularity", self.granularity), ("alpha", self.alpha)):
-            if value is not None and not (_number(value) and 0 < value < 1):
+            if value is not None and not (is_number(value) and 0 < value < 1):
                 raise UsageError(f"the {name} must be a number between 0 and 1, not {value!r}")
-        if self.max_cosine is not None and not (_number(self.max_cosine) and -1 <= self.max_cosine <= 1):
+        if self.max_cosine is not None and not (is_number(self.max_cosine) and -1 <= self.max_cosine <= 1):
             raise UsageError(f"max_cosine must be a number from -1 to 1, not {self.max_cosine!r}")
         for name, value, least in (("minimum size of a concept", self.min_size, 2), ("dimensions", self.dimensions, 1)):
-            if not (_number(value) and int(value) == value and value >= least):
+            if not (is_number(value) and int(value) == value and value >= least):
                 raise UsageError(f"the {name} must be a whole number of at least {least}, not {value!r}")
 
     @property
@@ -203,7 +203,3 @@ def _squared_distances(gram: Tensor, clusters: Tensor) -> npt.NDArray[np.float64
     squares = (onto * means).sum(1, keepdim=True) / size
     all_distances = gram.diagonal(dim1=1, dim2=2)[:, :, None] - 2 * means + squares
     return np.asarray(all_distances.gather(2, clusters[:, :, None])[:, :, 0].clamp_min(0).numpy())
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -13,7 +13,7 @@ import torch
 from ..base import UsageError
 from ._kmeans import kmeans_gram
 from ._layer import Layer
-from ._split import Exemplars, Split
+from ._split import Exemplars, Split, is_number
 from ._trees import Trees, centre_and_gram, ward_trees
 
 AUTO_FACTOR = 1.5
@@ -50,7 +50,7 @@ class Published:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         threshold = self.distance_threshold
-        if threshold != "auto" and not (_number(threshold) and float(threshold) > 0):
+        if threshold != "auto" and not (is_number(threshold) and float(threshold) > 0):
             raise UsageError(f"the distance threshold must be a number above 0 or 'auto', not {threshold!r}")
         outlier_quantile(self.outlier_threshold)
         for name, value in (
@@ -58,9 +58,9 @@ class Published:
             ("n_init", self.n_init),
             ("max_iter", self.max_iter),
         ):
-            if not (_number(value) and int(value) == value and value >= 1):
+            if not (is_number(value) and int(value) == value and value >= 1):
                 raise UsageError(f"the {name} must be a whole number of at least 1, not {value!r}")
-        if not (_number(self.seed) and 0 <= self.seed < 2**32):
+        if not (is_number(self.seed) and 0 <= self.seed < 2**32):
             raise UsageError(f"the seed must be a whole number from 0 to 4294967295, not {self.seed!r}")
 
     def fitted(self, layer: Layer) -> Published:
@@ -134,7 +134,7 @@ def outlier_quantile(threshold: float | str) -> float | None:
                 f"the outlier threshold must be a number, 'auto' or a quantile in (0, 1] such as 'q0.9', not {threshold!r}"
             )
         return quantile
-    if not ((_number(threshold) or threshold == math.inf) and threshold > 0):
+    if not ((is_number(threshold) or threshold == math.inf) and threshold > 0):
         raise UsageError(f"the outlier threshold must be above 0, not {threshold!r}")
     return None
 
@@ -144,7 +144,3 @@ def drop_small(kept: np.ndarray, min_size: int) -> np.ndarray:
     sizes = (kept[:, :, None] == np.arange(max(int(kept.max(initial=-1)) + 1, 1))).sum(1)
     small = np.take_along_axis(sizes, np.maximum(kept, 0), axis=1) < min_size
     return np.where(small, -1, kept)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -110,3 +110,8 @@ def recorded(splitter: Splitter) -> dict[str, Any]:
     return {
         field.name: getattr(splitter, field.name) for field in fields(splitter) if field.metadata.get("recorded", True)
     }
+
+
+def is_number(value: object) -> bool:
+    """Whether a parameter is a finite number; a truth value is none."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
