@@ -15,6 +15,7 @@ from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 if TYPE_CHECKING:
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
+    from ._positions import ToLayer, by_position
     from ._specs import PREFIXES, load_model
     from ._taps import POOLINGS, Tap, TapOutput, Tapped
 
@@ -30,6 +31,8 @@ __all__ = [
     "Tap",
     "TapOutput",
     "Tapped",
+    "ToLayer",
+    "by_position",
     "keep_freed_memory",
     "load_model",
     "wrap",
@@ -44,6 +47,8 @@ _NEED_TORCH = {
     "Tap": "_taps",
     "TapOutput": "_taps",
     "Tapped": "_taps",
+    "ToLayer": "_positions",
+    "by_position": "_positions",
     "load_model": "_specs",
     "wrap": "_model",
 }

@@ -155,6 +155,14 @@ class Model:
         twin.module = module
         return twin
 
+    def with_preprocess(self, preprocess: AnyPreprocess) -> Model:
+        """The same network behind another preprocessing."""
+        other = copy.copy(self)
+        other.__dict__.pop("_probe", None)  # the dry run was made with pictures of the other size
+        other.preprocess = preprocess
+        other.input_size = input_size_of(preprocess, None)
+        return other
+
     def batch(self, images: Tensor) -> Tensor:
         """`images` (B, C, H, W) as the module takes them: on its device, in its number type and memory layout.
 

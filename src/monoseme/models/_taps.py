@@ -42,7 +42,7 @@ class TapOutput:
     """The model's own predictions (logits), (B, classes) float32, where wanted and given."""
 
 
-class _Enough(BaseException):
+class Enough(BaseException):
     """Ends a forward pass whose rest nobody wants. No `Exception`, so that models that catch those let it through."""
 
 
@@ -138,7 +138,7 @@ class Tapped:
         with torch.inference_mode():
             self._thread = get_ident()
             try:
-                with suppress(_Enough):
+                with suppress(Enough):
                     output = self.model.module(images)
             finally:
                 self._thread = None
@@ -157,7 +157,7 @@ class Tapped:
                     self._pooled[tap] = pool(tensor, self._infos[name], tap.pooling)
             self._calls[name] += 1
             if not self.predictions and all(self._calls[wanted] >= info.calls for wanted, info in self._infos.items()):
-                raise _Enough
+                raise Enough
 
         return read
 

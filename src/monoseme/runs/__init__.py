@@ -3,7 +3,19 @@
 from ._activations import RunActivations
 from ._embed import embed
 from ._join import JoinedLabels, join_labels
+from ._originals import Originals, model_of, originals
 from ._run import Run, open_run
 from ._verify import verify_run
 
-__all__ = ["JoinedLabels", "Run", "RunActivations", "embed", "join_labels", "open_run", "verify_run"]
+__all__ = [
+    "JoinedLabels",
+    "Originals",
+    "Run",
+    "RunActivations",
+    "embed",
+    "join_labels",
+    "model_of",
+    "open_run",
+    "originals",
+    "verify_run",
+]

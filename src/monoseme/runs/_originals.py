@@ -1,0 +1,164 @@
+"""What a run was made from, when it is still at hand: the images behind its rows and the model that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from os import PathLike
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
+
+from ..base import MonosemeError, UsageError
+from ..images import BadImage, ImageSource, open_images
+from ._run import Run
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..models import Model
+
+
+class Originals:
+    """The photographs behind the rows of a run, by image id. Made by `originals`; use it in a ``with`` block."""
+
+    def __init__(self, run: Run, source: ImageSource) -> None:
+        self._run, self._source = run, source
+
+    def load(self, image_ids: npt.ArrayLike) -> list[Image.Image]:
+        """The pictures of these images, upright RGB, in order, each checked to be the one that was embedded.
+
+        Raises
+        ------
+        MonosemeError
+            One is gone, cannot be decoded any more, or has other content than when the run was made.
+        """
+        facts = self._run.images(image_ids, ["entry", "uri", "digest"]).to_pylist()
+        return [self._loaded(fact["entry"], fact["uri"], fact["digest"]) for fact in facts]
+
+    def _loaded(self, entry: int, uri: str, digest: str) -> Image.Image:
+        try:
+            loaded = self._source.load(self._place(entry, uri))
+        except BadImage as error:
+            raise MonosemeError(f"image {uri} can no longer be used: {error}; restore it") from error
+        if loaded.digest != digest:
+            raise MonosemeError(f"image {uri} has changed since the run was made; restore it, or embed into a new run")
+        return loaded.image
+
+    def _place(self, entry: int, uri: str) -> int:
+        """Where an image is now: usually where it was listed, elsewhere if files came or went since."""
+        if entry < len(self._source) and self._source.entry(entry).uri == uri:
+            return entry
+        if uri not in self._places:
+            raise MonosemeError(
+                f"{self._source.spec} holds no image {uri}, from which {self._run.path} was made; "
+                "say where the images are now"
+            )
+        return self._places[uri]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {self._source.entry(place).uri: place for place in range(len(self._source))}
+
+    def close(self) -> None:
+        """Let go of open files."""
+        self._source.close()
+
+    def __enter__(self) -> Originals:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<originals of {self._run.path}: {self._source.spec}>"
+
+
+def originals(
+    run: Run, images: str | PathLike[str] | Sequence[str | PathLike[str]] | ImageSource | object | None = None
+) -> Originals:
+    """Open the images that a run was made from.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    images : optional
+        Where they are now, as `embed` takes it; by default where they were when the run was made.
+
+    Raises
+    ------
+    UsageError
+        They are not there.
+    """
+    if images is not None:
+        return Originals(run, open_images(images))
+    recorded = run.manifest.images["source"]
+    try:
+        return Originals(run, open_images(recorded))
+    except MonosemeError as error:
+        raise UsageError(
+            f"the images of {run.path} are no longer where they were ({error}); say where they are now"
+        ) from error
+
+
+def model_of(run: Run, model: Model | str | None = None, *, weights: str | None = None, device: str = "auto") -> Model:
+    """Load the model that a run was made with, and check that it is the same.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    model : Model or str, optional
+        The model itself, or its spec; by default the spec that the run records. A run that came from elsewhere makes no
+        code run: a ``python:`` spec is loaded only when it is named here.
+    weights, device : str, optional
+        As `load_model` takes them, for a spec.
+
+    Raises
+    ------
+    UsageError
+        The recorded model cannot be loaded by its spec, or the one given has other weights than the run's.
+    """
+    from ..models import Model as LoadedModel
+    from ..models import load_model
+
+    if isinstance(model, LoadedModel):
+        return _checked(run, model)
+    recorded = run.manifest.model
+    spec = str(recorded.get("spec") if model is None else model)
+    if model is None and spec.startswith("python:"):
+        raise UsageError(f"the model of {run.path} is code ({spec}); name it yourself if you trust that code")
+    if model is None and (":" not in spec or spec.startswith("wrapped:")):
+        raise UsageError(f"the model of {run.path} is a module that was wrapped ({spec}); give that model")
+    standard = recorded.get("preprocess", {}).get("kind") == "standard"
+    loaded = load_model(
+        spec,
+        device=device,
+        weights=weights,
+        image_size=min(recorded["input_size"][1:]) if standard and recorded.get("input_size") else None,
+        layouts=recorded.get("layouts") or None,
+        prefix_tokens=recorded.get("prefix_tokens"),
+    )
+    return _checked(run, loaded)
+
+
+def _checked(run: Run, model: Model) -> Model:
+    """The model with the run's preprocessing; its weights must be the run's."""
+    from ..models import Preprocess
+
+    recorded = run.manifest.model
+    if model.weights_digest != recorded.get("weights_digest"):
+        raise UsageError(
+            f"{model.spec} has other weights than the model of {run.path} ({recorded.get('spec')}); give that model, "
+            "with its weights"
+        )
+    described = recorded.get("preprocess", {})
+    if described == model.preprocess.describe():
+        return model
+    if described.get("kind") != "standard":
+        raise UsageError(f"{run.path} was made with a preprocessing of your own; give the model with it")
+    return model.with_preprocess(Preprocess.from_description(described))
