@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import monoseme as ms
-from monoseme.visualize import commonest, printable
+from monoseme.base import printable
+from monoseme.views import commonest
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,10 @@ def test_commonest_labels_are_counted_and_sorted(small_run):
     facts = small_run.images()
     plain = [row["image_id"] for row in facts.to_pylist() if row["label"] == "plain"]
     ramp = [row["image_id"] for row in facts.to_pylist() if row["label"] == "ramp"]
-    assert commonest(small_run, plain[:3] + ramp[:5]) == "ramp 5, plain 3"
-    assert commonest(small_run, plain[:2], limit=0) == ""
+    labels = small_run.labels()
+    assert commonest(labels, plain[:3] + ramp[:5]) == "ramp 5, plain 3"
+    assert commonest(labels, plain[:2], limit=0) == ""
+    assert commonest(None, plain) == ""
 
 
 def test_control_marks_and_long_names_are_made_harmless():

@@ -6,6 +6,7 @@ from ._files import Lock, check_name, digest_bytes, digest_text, whole_folder, w
 from ._holdout import held_out, with_digests
 from ._labels import Labels
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
+from ._text import printable
 
 __all__ = [
     "BLOCK_ROWS",
@@ -32,6 +33,7 @@ __all__ = [
     "first_line",
     "held_out",
     "join_words",
+    "printable",
     "reporter",
     "whole_folder",
     "with_digests",

@@ -22,6 +22,7 @@ from .info import info, verify
 from .label import label
 from .layers import layers
 from .show import show
+from .visualize import visualize
 
 app = typer.Typer(
     name="monoseme",
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, layers, embed, disentangle, show, evaluate, label, info, verify):
+for command in (demo, layers, embed, disentangle, show, evaluate, visualize, label, info, verify):
     app.command()(command)
 
 

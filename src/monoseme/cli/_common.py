@@ -85,7 +85,7 @@ def load(
     )
 
 
-def numbers(text: str) -> list[int]:
+def numbers(text: str, option: str = "--neurons") -> list[int]:
     """Neuron numbers from ``0,35,100-199``.
 
     >>> numbers("0,35,100-102")
@@ -95,7 +95,7 @@ def numbers(text: str) -> list[int]:
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         if len(part) > 40 or not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
-            raise UsageError(f"--neurons takes numbers and ranges such as 0,35,100-199, not {text!r}")
+            raise UsageError(f"{option} takes numbers and ranges such as 0,35,100-199, not {text!r}")
         if dash and int(high) - int(low) > 10_000_000:
             raise UsageError(f"the range {part.strip()} is too long")
         found += range(int(low), int(high or low) + 1)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import MonosemeError, duration
+from ..base import MonosemeError, duration, printable
 from ._common import (
     Device,
     ImageSize,
@@ -93,7 +93,6 @@ def embed(
     loaded = load(model, image_size, weights, device, layout, prefix_tokens)
     from ..runs import embed as embed_images
     from ..runs import open_run
-    from ..visualize import printable
 
     begin = time.monotonic()
     try:

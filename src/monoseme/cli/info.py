@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import MonosemeError, counted
+from ..base import MonosemeError, counted, printable
 from ._common import Json, Quiet, RunFolder, progress_for, say
 
 
@@ -12,7 +12,6 @@ def info(run: RunFolder, as_json: Json = False) -> None:
 
     opened = open_run(run)
     from ..banks import list_banks
-    from ..visualize import printable
 
     facts = opened.info()
     aside = opened.quarantined().to_pylist()

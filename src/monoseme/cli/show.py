@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..base import counted
+from ..base import counted, printable
 from ._common import BankOption, Json, LayerOption, RunFolder, say
 
 
@@ -25,10 +25,11 @@ def show(
 
     opened = open_run(run)
     from ..banks import load_bank
-    from ..visualize import commonest, printable
+    from ..views import commonest, labels_of
 
     loaded = load_bank(opened.path, layer=layer, name=bank)
     concepts = loaded.for_direction(neuron)
+    known = labels_of(opened)
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
     division = loaded.divisions.slice(loaded.position(neuron), 1).to_pylist()
@@ -50,11 +51,11 @@ def show(
             "",
             f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}{found_again}",
         ]
-        if labels := commonest(opened, concept.image_ids):
+        if labels := commonest(known, concept.image_ids):
             lines.append(f"  labels      {labels}")
         if images > 0:
             lines.append(f"  top images  {', '.join(printable(name) for name in names)}")
-        facts.append({**row, "labels": commonest(opened, concept.image_ids), "top_images": names})
+        facts.append({**row, "labels": commonest(known, concept.image_ids), "top_images": names})
     lines += [""] if concepts else []
     lines.append(f"in Python: ms.load_bank({str(run)!r}{_where(layer, bank)}).for_direction({neuron})")
     say(

@@ -2,8 +2,17 @@
 
 from ._catalogue import BASELINES, CATALOGUE
 from ._evaluate import evaluate
-from ._evaluation import Evaluation
+from ._evaluation import Evaluation, load_evaluation
 from ._independence import independence
 from ._judge_run import judge_activations, judge_run
 
-__all__ = ["BASELINES", "CATALOGUE", "Evaluation", "evaluate", "independence", "judge_activations", "judge_run"]
+__all__ = [
+    "BASELINES",
+    "CATALOGUE",
+    "Evaluation",
+    "evaluate",
+    "independence",
+    "judge_activations",
+    "judge_run",
+    "load_evaluation",
+]

@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import MonosemeError, write_whole
+from ..base import MonosemeError, first_line, write_whole
 from ._catalogue import CATALOGUE
+from ._figures import FIGURES
 
 JSON, CONCEPTS, ENRICHED = "evaluation.json", "evaluation.parquet", "enriched.parquet"
 FORMAT = 1
@@ -98,6 +99,33 @@ class Evaluation:
     def __repr__(self) -> str:
         families = list(dict.fromkeys(self.figures["family"].to_pylist()))
         return f"<evaluation of {len(self.concepts):,} concepts: {', '.join(families) or 'nothing'}>"
+
+
+def load_evaluation(folder: str | PathLike[str]) -> Evaluation | None:
+    """The evaluation that was saved into a bank's folder, None where there is none.
+
+    Raises
+    ------
+    MonosemeError
+        It is damaged, or was written by a newer version.
+    """
+    target = Path(folder)
+    if not (target / JSON).is_file():
+        return None
+    try:
+        info = json.loads((target / JSON).read_text(encoding="utf-8"))
+        if info.pop("format") != FORMAT:
+            raise MonosemeError(f"{target / JSON} was written by another version of monoseme; evaluate again")
+        info.pop("enriched_labels", None)
+        figures = pa.Table.from_pylist(info.pop("figures"), schema=FIGURES)
+        if not set(figures["figure"].to_pylist()) <= set(CATALOGUE):
+            raise ValueError("it holds a figure that is not known")
+        concepts, enriched = (pq.read_table(target / name) for name in (CONCEPTS, ENRICHED))
+        return Evaluation(figures, concepts, enriched, info)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
+        raise MonosemeError(
+            f"the evaluation in {target} is damaged ({first_line(error, 160)}); evaluate again"
+        ) from error
 
 
 def _number(value: float) -> str:

@@ -5,6 +5,7 @@ from ._disentangle import check_method, disentangle
 from ._frame import Scaling
 from ._kmeans import kmeans_gram
 from ._layer import Layer
+from ._nodes import NodeTests, leaves_below
 from ._published import Published
 from ._recut import recut
 from ._split import Exemplars, Split, Splitter, Tests
@@ -15,6 +16,7 @@ __all__ = [
     "Calibrated",
     "Exemplars",
     "Layer",
+    "NodeTests",
     "Published",
     "Scaling",
     "Split",
@@ -24,6 +26,7 @@ __all__ = [
     "check_method",
     "disentangle",
     "kmeans_gram",
+    "leaves_below",
     "recut",
     "svd_directions",
     "ward_trees",

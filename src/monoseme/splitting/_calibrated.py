@@ -85,7 +85,7 @@ class Calibrated:
         return self.granularity if self.max_cosine is None else self.max_cosine
 
     @property
-    def _testable(self) -> int:
+    def testable(self) -> int:
         """Fewest exemplars that may be divided."""
         return max(2 * self.min_size, SMALLEST)
 
@@ -121,7 +121,7 @@ class Calibrated:
         mask = torch.ones(directions, points, dtype=torch.bool)
         path = torch.zeros(directions, dtype=torch.float64)
         for depth in range(points):
-            large = mask.sum(1) >= self._testable
+            large = mask.sum(1) >= self.testable
             owner, mask, path = owner[large], mask[large], path[large]
             if len(owner) == 0:
                 break
@@ -160,7 +160,7 @@ class Calibrated:
         members = _near(gram, clusters[:, None] == number[:, None])
         size = members.sum(2)
         good = size >= self.min_size
-        direction, cluster = (good & (size < self._testable)).nonzero(as_tuple=True)
+        direction, cluster = (good & (size < self.testable)).nonzero(as_tuple=True)
         if len(direction):
             weight = members[direction, cluster].to(gram.dtype)
             inside = gram[direction] * weight[:, :, None] * weight[:, None, :]

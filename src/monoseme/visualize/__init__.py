@@ -1,5 +1,35 @@
-"""Pictures: a bank and its run come in, matplotlib figures go out."""
+"""Pictures: views of a bank come in, matplotlib figures go out."""
 
-from ._grids import commonest, concept_grid, overview, printable
+from ._boxes import activation_boxes, alignment_boxes, distance_boxes
+from ._catalogue import PICTURES, Kind, Pictures, kind_of, needs_only_the_run
+from ._dendrogram import dendrogram
+from ._grids import concept_grid, overview
+from ._maps import concept_map, exemplar_map
+from ._matrices import similarity_matrices
+from ._style import FORMATS, save_figure
+from ._tiles import strip, tiles
+from ._vectors import concept_composition, concept_histogram, singular_similarity
 
-__all__ = ["commonest", "concept_grid", "overview", "printable"]
+__all__ = [
+    "FORMATS",
+    "PICTURES",
+    "Kind",
+    "Pictures",
+    "activation_boxes",
+    "alignment_boxes",
+    "concept_composition",
+    "concept_grid",
+    "concept_histogram",
+    "concept_map",
+    "dendrogram",
+    "distance_boxes",
+    "exemplar_map",
+    "kind_of",
+    "needs_only_the_run",
+    "overview",
+    "save_figure",
+    "similarity_matrices",
+    "singular_similarity",
+    "strip",
+    "tiles",
+]

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
 from ..banks import ConceptBank
-from ..base import MissingExtraError, UsageError, counted
+from ..base import Labels, UsageError, counted, printable
 from ..runs import Run
+from ..views import NeuronView, commonest, start_name, view_neuron
+from ._style import GREY, LINE, mark, new_figure
+from ._tiles import GAP, TILE, strip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by colour-blind readers; the first is for what belongs to no concept.
-GREY = "#8c8c8c"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+_LABEL = 190
 
-_TILE, _GAP, _LABEL = 88, 6, 190
+Panel = tuple[str, str, npt.NDArray[np.uint8]]
+"""Text, colour, and the picture beside it."""
 
 
 def concept_grid(
-    bank: ConceptBank, run: Run, direction: int, *, columns: int = 12, rows: int = 2, dropped: bool = True
+    bank: ConceptBank,
+    run: Run,
+    direction: int,
+    *,
+    columns: int = 12,
+    rows: int | None = None,
+    dropped: bool = True,
+    before: bool = False,
 ) -> Figure:
     """The exemplars of one direction, concept by concept, then those that were dropped.
 
@@ -36,9 +43,12 @@ def concept_grid(
     direction : int
         Neuron number, or row of the directions.
     columns, rows : int
-        Pictures a row, and rows for each concept at most.
+        Pictures a row, and rows for each concept at most: 2 by default, but all before dropping.
     dropped : bool
         Whether the exemplars that belong to no concept are shown as well.
+    before : bool
+        Show the clusters as they were before outliers and small clusters were dropped; those that were dropped come last and
+        are pale.
 
     Raises
     ------
@@ -49,9 +59,12 @@ def concept_grid(
     MissingExtraError
         matplotlib is not installed.
     """
-    panels = _panels(bank, run, direction, columns, rows, dropped=dropped)
-    title = f"{_start_name(bank)} {direction} of {bank.layer}: {counted(len(bank.for_direction(direction)), 'concept')}"
-    return _figure([(title, panels)], columns)
+    view = view_neuron(bank, direction, run)
+    if before:
+        clusters = counted(len(np.unique(view.cluster)), "cluster")
+        title = f"{view.name} of {bank.layer}: {clusters} before any image was dropped"
+        return grid_figure([(title, _cluster_panels(view, run, columns, rows or len(view.image_ids)))], columns)
+    return grid_figure([(view.title, _panels(view, run, columns, rows or 2, dropped=dropped))], columns)
 
 
 def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns: int = 12) -> Figure:
@@ -66,74 +79,59 @@ def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns:
     columns : int
         Pictures a row.
     """
-    sections = []
+    sections: list[tuple[str, list[Panel]]] = []
     for direction in directions:
-        ids = bank.exemplars_of(direction)["image_id"].to_numpy()[:columns]
-        top = (f"strongest images\nof {_start_name(bank)} {direction}", GREY, _strip(run, ids, columns))
-        sections.append(("", [top, *_panels(bank, run, direction, columns, rows=1, dropped=False)]))
+        view = view_neuron(bank, direction, run)
+        text = f"strongest images\nof {start_name(bank)} {direction}"
+        top = (text, GREY, np.asarray(strip(run, view.image_ids[:columns], columns)))
+        sections.append(("", [top, *_panels(view, run, columns, rows=1, dropped=False)]))
     if not sections:
         raise UsageError("name at least one direction to show")
-    return _figure(sections, columns)
+    return grid_figure(sections, columns)
 
 
-Panel = tuple[str, str, npt.NDArray[np.uint8]]
-
-
-def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int, *, dropped: bool) -> list[Panel]:
-    made_from = bank.info.get("activations", {})
-    if made_from.get("images") != len(run) or made_from.get("listing_digest") not in (
-        None,
-        run.manifest.images["digest"],
-    ):
-        raise UsageError(
-            f"the bank was not made from {run.path}, which holds {len(run):,} images; give the run it was made from"
-        )
+def _panels(view: NeuronView, run: Run, columns: int, rows: int, *, dropped: bool) -> list[Panel]:
     panels = []
-    for place, concept in enumerate(bank.for_direction(direction)):
-        text = f"concept {concept.number}\n{counted(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=16)}".rstrip()
-        panels.append((text, COLOURS[place % len(COLOURS)], _strip(run, concept.image_ids[: columns * rows], columns)))
-    exemplars = bank.exemplars_of(direction)
-    out = exemplars["image_id"].to_numpy()[exemplars["concept"].is_null().to_numpy(zero_copy_only=False)]
-    if dropped and len(out):
-        panels.append((f"dropped\n{counted(len(out), 'image')}", GREY, _strip(run, out[: columns * rows], columns)))
+    for place, group in enumerate(view.groups):
+        ids = view.image_ids[group.places]
+        if group.concept is not None:
+            name, colour = f"concept {group.concept}", mark(place).colour
+        elif dropped:
+            name, colour = "dropped", GREY
+        else:
+            continue
+        panels.append((_text(name, ids, view.labels), colour, np.asarray(strip(run, ids[: columns * rows], columns))))
     return panels
 
 
-def commonest(run: Run, image_ids: npt.ArrayLike, limit: int = 3, width: int = 60) -> str:
-    """The commonest labels of some images, as ``apple 21, tomato 6``; empty where there are no labels."""
-    labels = [label for label in run.images(image_ids, ["label"])["label"].to_pylist() if label is not None]
-    order = sorted(Counter(labels).items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"{printable(name, width)} {count}" for name, count in order[:limit])
+def _cluster_panels(view: NeuronView, run: Run, columns: int, rows: int) -> list[Panel]:
+    panels = []
+    for cluster in dict.fromkeys(view.cluster.tolist()):
+        mine = view.cluster == cluster
+        kept, out = np.flatnonzero(mine & (view.concept >= 0)), np.flatnonzero(mine & (view.concept < 0))
+        places = np.concatenate([kept, out])
+        name = f"cluster {cluster}" + (f", {len(out)} dropped" if len(out) else "")
+        concept = int(view.concept[kept[0]]) if len(kept) else None
+        place = next((each for each, group in enumerate(view.groups) if group.concept == concept), 0)
+        colour = GREY if concept is None else mark(place).colour
+        ids = view.image_ids[places]
+        picture = strip(run, ids[: columns * rows], columns, pale=range(len(kept), len(ids)))
+        panels.append((_text(name, ids, view.labels), colour, np.asarray(picture)))
+    return panels
 
 
-def printable(text: str, limit: int = 60) -> str:
-    """Text from elsewhere made fit for a terminal or a figure: no control or direction marks, bounded length."""
-    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+def _text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels | None) -> str:
+    return f"{name}\n{counted(len(image_ids), 'image')}\n{commonest(labels, image_ids, 1, width=16)}".rstrip()
 
 
-def _strip(run: Run, image_ids: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.uint8]:
-    """Rows of square tiles on white."""
-    lines = max(1, -(-len(image_ids) // columns))
-    pitch = _TILE + _GAP
-    canvas = Image.new("RGB", (columns * pitch - _GAP, lines * pitch - _GAP), "white")
-    for place, thumbnail in enumerate(run.thumbnails(image_ids)):
-        tile = ImageOps.fit(thumbnail, (_TILE, _TILE), Image.Resampling.LANCZOS)
-        canvas.paste(tile, (place % columns * pitch, place // columns * pitch))
-    return np.asarray(canvas)
-
-
-def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
+def grid_figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
     """Panels below each other, each with a coloured bar and a label at its left; a pixel of a tile is a pixel at 100 dpi."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Rectangle
-    except ImportError as error:
-        raise MissingExtraError("drawing a picture", package="matplotlib", extra="visualize") from error
-    width = _LABEL + columns * (_TILE + _GAP) + 10
+    width = _LABEL + columns * (TILE + GAP) + 10
     heights = [28 * bool(title) + sum(panel[2].shape[0] + 10 for panel in panels) for title, panels in sections]
     height = sum(heights) + 22 * (len(sections) - 1) + 20
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+    figure = new_figure(width, height)
+    from matplotlib.patches import Rectangle
+
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
@@ -141,10 +139,10 @@ def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
     y = 10.0
     for number, (title, panels) in enumerate(sections):
         if number:
-            axes.plot([10, width - 10], [y + 6, y + 6], color="#d0d0d0", linewidth=1)
+            axes.plot([10, width - 10], [y + 6, y + 6], color=LINE, linewidth=1)
             y += 22
         if title:
-            axes.text(10, y + 10, printable(title, 120), fontsize=11, fontweight="bold", va="center")
+            axes.text(10, y + 10, printable(title, 120), fontsize=11, fontweight="bold", va="center", parse_math=False)
             y += 28
         for text, colour, picture in panels:
             tall = picture.shape[0]
@@ -157,8 +155,3 @@ def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     return figure
-
-
-def _start_name(bank: ConceptBank) -> str:
-    kind = bank.info.get("parameters", {}).get("directions", "neurons")
-    return {"neurons": "neuron", "svd": "singular direction", "scores": "score"}.get(kind, "direction")

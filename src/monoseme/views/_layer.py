@@ -1,0 +1,133 @@
+"""All directions of a layer at a glance: how many concepts each has, how sure that is, and what they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..banks import ConceptBank
+from ..base import Labels
+from ..evaluation import Evaluation
+from ..runs import Run
+from ._labels import label_counts, labels_of
+from ._neuron import require_run, start_name
+
+DIRECTIONS = pa.schema(
+    [
+        pa.field("direction", pa.int64(), nullable=False),
+        pa.field("concepts", pa.int32(), nullable=False),
+        pa.field("kept", pa.int32(), nullable=False),
+        pa.field("p_value", pa.float64()),
+        pa.field("q_value", pa.float64()),
+        pa.field("separation", pa.float64()),
+        pa.field("stability", pa.float64()),
+        pa.field("labels", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """What there is to see of a layer.
+
+    Attributes
+    ----------
+    bank : ConceptBank
+        The bank.
+    directions : pyarrow.Table
+        A row a direction: direction, concepts (how many), kept (exemplars that are in one), p_value and q_value (of the first
+        division), separation and stability (the least of its concepts), labels (the commonest of each concept, as text;
+        empty text where it has none).
+    histogram : mapping
+        {concepts: directions}, as the paper counts them.
+    run, labels, evaluation
+        What else is known; None where it is not.
+    """
+
+    bank: ConceptBank
+    directions: pa.Table
+    histogram: dict[int, int]
+    run: Run | None = None
+    labels: Labels | None = None
+    evaluation: Evaluation | None = None
+
+    @property
+    def kind(self) -> str:
+        """What its directions are called: neuron, singular direction, score or direction."""
+        return start_name(self.bank)
+
+    def __repr__(self) -> str:
+        return f"<layer {self.bank.layer}: {len(self.directions):,} directions, {len(self.bank):,} concepts>"
+
+
+def view_layer(
+    bank: ConceptBank, run: Run | None = None, *, labels: Labels | None = None, evaluation: Evaluation | None = None
+) -> LayerView:
+    """Gather what there is to see of all directions of a bank.
+
+    Parameters
+    ----------
+    bank : ConceptBank
+        The bank.
+    run : Run, optional
+        The run that it was made from.
+    labels : Labels, optional
+        Of the images; by default those of the run.
+    evaluation : Evaluation, optional
+        Of the bank.
+
+    Raises
+    ------
+    UsageError
+        The run is not the one that the bank was made from.
+    """
+    if run is not None:
+        require_run(bank, run)
+    known = labels if labels is not None else labels_of(run)
+    return LayerView(bank, _directions(bank, known), bank.histogram(), run, known, evaluation)
+
+
+def _directions(bank: ConceptBank, labels: Labels | None) -> pa.Table:
+    """A row for each direction; the bands of one are taken together, and the tests are those of its top."""
+    numbers, first = np.unique(bank.directions, return_index=True)
+    owner = np.searchsorted(numbers, bank.concepts["direction"].to_numpy())
+    kept = np.bincount(owner, bank.concepts["size"].to_numpy(), minlength=len(numbers))
+    tests = bank.divisions.take(pa.array(first)) if len(bank.divisions) else None
+    unknown = pa.nulls(len(numbers), pa.float64())
+    texts: list[list[str]] = [[] for _ in numbers]
+    for place, members in zip(owner.tolist(), _members(bank), strict=True):
+        counts = label_counts(labels, members)[:1]
+        texts[place].append(counts[0][0] if counts else "")
+    return pa.table(
+        {
+            "direction": numbers,
+            "concepts": np.bincount(owner, minlength=len(numbers)),
+            "kept": kept,
+            "p_value": unknown if tests is None else tests["p_value"],
+            "q_value": unknown if tests is None else tests["q_value"],
+            "separation": _least(bank.concepts["separation"], owner, len(numbers)),
+            "stability": _least(bank.concepts["stability"], owner, len(numbers)),
+            "labels": texts,
+        },
+        schema=DIRECTIONS,
+    )
+
+
+def _members(bank: ConceptBank) -> list[npt.NDArray[np.int64]]:
+    """The exemplars of each concept, from one look at the table."""
+    concept = bank.exemplars["concept"].fill_null(-1).to_numpy()
+    order = np.argsort(concept, kind="stable")
+    bounds = np.searchsorted(concept[order], np.arange(len(bank) + 1))
+    ids = bank.exemplars["image_id"].to_numpy()[order]
+    return [ids[bounds[each] : bounds[each + 1]] for each in range(len(bank))]
+
+
+def _least(column: pa.ChunkedArray, owner: npt.NDArray[np.int64], count: int) -> pa.Array:
+    values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    least = np.full(count, np.inf)
+    known = np.isfinite(values)
+    np.minimum.at(least, owner[known], values[known])
+    return pa.array(least, mask=np.isinf(least), type=pa.float64())
