@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import MonosemeError, write_whole
+from ..base import MonosemeError, html, write_whole
 from ._catalogue import CATALOGUE
 
 JSON, CONCEPTS, ENRICHED = "evaluation.json", "evaluation.parquet", "enriched.parquet"
@@ -80,9 +80,7 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The figures as text: of the concepts with their interval (and in brackets how many there are, if few), and of each baseline."""
-        found: dict[str, dict[str, dict[str, Any]]] = {}
-        for row in self.figures.to_pylist():
-            found.setdefault(row["figure"], {})[row["of"]] = row
+        found = self._by_figure()
         width = max((len(name) for name in found), default=0)
         texts = {name: _text(rows.pop("concepts", None)) for name, rows in found.items()}
         wide = max(map(len, texts.values()), default=0)
@@ -91,9 +89,25 @@ class Evaluation:
             if CATALOGUE[name].family != family:
                 family = CATALOGUE[name].family
                 shown += ["", f"{family:<{width}}  {'concepts':<{wide}}  baselines"]
-            beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
-            shown.append(f"{name:<{width}}  {texts[name]:<{wide}}  {beside}".rstrip())
+            shown.append(f"{name:<{width}}  {texts[name]:<{wide}}  {_beside(rows)}".rstrip())
         return shown[1:]
+
+    def _repr_html_(self) -> str:
+        families: dict[str, list[tuple[str, str, str]]] = {}
+        for name, rows in self._by_figure().items():
+            text = _text(rows.pop("concepts", None))
+            families.setdefault(CATALOGUE[name].family, []).append((name, text, _beside(rows)))
+        return html.card(
+            f"evaluation of {len(self.concepts):,} concepts",
+            *(html.table((family, "concepts", "baselines"), rows) for family, rows in families.items()),
+        )
+
+    def _by_figure(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Rows by figure, then by what they are of."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in self.figures.to_pylist():
+            found.setdefault(row["figure"], {})[row["of"]] = row
+        return found
 
     def __repr__(self) -> str:
         families = list(dict.fromkeys(self.figures["family"].to_pylist()))
@@ -102,6 +116,11 @@ class Evaluation:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _beside(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The baselines in a line."""
+    return ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
 
 
 def _text(row: Mapping[str, Any] | None) -> str:

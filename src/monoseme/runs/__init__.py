@@ -1,8 +1,10 @@
 """Runs: images and a model come in; a folder that stands alone goes out, to be read lazily."""
 
 from ._activations import RunActivations
+from ._commonest import commonest
 from ._embed import embed
 from ._join import JoinedLabels, join_labels
+from ._notebook import strip
 from ._originals import Originals, model_of, originals
 from ._run import Run, open_run
 from ._verify import verify_run
@@ -12,10 +14,12 @@ __all__ = [
     "Originals",
     "Run",
     "RunActivations",
+    "commonest",
     "embed",
     "join_labels",
     "model_of",
     "open_run",
     "originals",
+    "strip",
     "verify_run",
 ]

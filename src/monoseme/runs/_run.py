@@ -96,7 +96,7 @@ class Run:
             "weights_digest": self.manifest.model.get("weights_digest"),
             "listing_digest": self.manifest.images["digest"],
         }
-        return RunActivations(self._lance, column, self.manifest.dtype, provenance)
+        return RunActivations(self._lance, column, self.manifest.dtype, provenance, self.path.absolute())
 
     def images(self, image_ids: npt.ArrayLike | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Facts of images: image_id, uri, digest, label, photograph, width, height, predictions (thumbnails when named).
@@ -223,6 +223,11 @@ class Run:
     def __repr__(self) -> str:
         state = "" if self.finished else ", not finished"
         return f"<run {self.path}: {len(self):,} images, layers {', '.join(c.layer for c in self.columns())}{state}>"
+
+    def _repr_html_(self) -> str:
+        from ._notebook import run_html
+
+        return run_html(self)
 
     def _choose(self, layer: str | None, pooling: str | None) -> LayerColumn:
         known = self.columns()

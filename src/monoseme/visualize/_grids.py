@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ..banks import ConceptBank
-from ..base import MissingExtraError, UsageError, counted
-from ..runs import Run
+from ..base import MissingExtraError, UsageError, counted, printable
+from ..runs import Run, commonest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +49,7 @@ def concept_grid(
         matplotlib is not installed.
     """
     panels = _panels(bank, run, direction, columns, rows, dropped=dropped)
-    title = f"{_start_name(bank)} {direction} of {bank.layer}: {counted(len(bank.for_direction(direction)), 'concept')}"
+    title = f"{bank.start_name} {direction} of {bank.layer}: {counted(len(bank.for_direction(direction)), 'concept')}"
     return _figure([(title, panels)], columns)
 
 
@@ -69,7 +68,7 @@ def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns:
     sections = []
     for direction in directions:
         ids = bank.exemplars_of(direction)["image_id"].to_numpy()[:columns]
-        top = (f"strongest images\nof {_start_name(bank)} {direction}", GREY, _strip(run, ids, columns))
+        top = (f"strongest images\nof {bank.start_name} {direction}", GREY, _strip(run, ids, columns))
         sections.append(("", [top, *_panels(bank, run, direction, columns, rows=1, dropped=False)]))
     if not sections:
         raise UsageError("name at least one direction to show")
@@ -80,11 +79,7 @@ Panel = tuple[str, str, npt.NDArray[np.uint8]]
 
 
 def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int, *, dropped: bool) -> list[Panel]:
-    made_from = bank.info.get("activations", {})
-    if made_from.get("images") != len(run) or made_from.get("listing_digest") not in (
-        None,
-        run.manifest.images["digest"],
-    ):
+    if not bank.is_of(len(run), run.manifest.images["digest"]):
         raise UsageError(
             f"the bank was not made from {run.path}, which holds {len(run):,} images; give the run it was made from"
         )
@@ -97,19 +92,6 @@ def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int
     if dropped and len(out):
         panels.append((f"dropped\n{counted(len(out), 'image')}", GREY, _strip(run, out[: columns * rows], columns)))
     return panels
-
-
-def commonest(run: Run, image_ids: npt.ArrayLike, limit: int = 3, width: int = 60) -> str:
-    """The commonest labels of some images, as ``apple 21, tomato 6``; empty where there are no labels."""
-    labels = [label for label in run.images(image_ids, ["label"])["label"].to_pylist() if label is not None]
-    order = sorted(Counter(labels).items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"{printable(name, width)} {count}" for name, count in order[:limit])
-
-
-def printable(text: str, limit: int = 60) -> str:
-    """Text from elsewhere made fit for a terminal or a figure: no control or direction marks, bounded length."""
-    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def _strip(run: Run, image_ids: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.uint8]:
@@ -157,8 +139,3 @@ def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     return figure
-
-
-def _start_name(bank: ConceptBank) -> str:
-    kind = bank.info.get("parameters", {}).get("directions", "neurons")
-    return {"neurons": "neuron", "svd": "singular direction", "scores": "score"}.get(kind, "direction")
