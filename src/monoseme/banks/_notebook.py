@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ._bank import Concept, ConceptBank
     from ._dictionary import LayerDictionary
 
-TELLING, CONCEPTS, PICTURES = 3, 4, 5
-"""Directions that a bank shows, concepts of each, and pictures of each concept: at most 60 in all."""
+TELLING, CONCEPTS, PICTURES = 3, 3, 4
+"""Directions that a bank shows, concepts of each, and pictures of each concept: at most 36 in all."""
 ENTRIES = 10
 """Entries that a dictionary shows."""
 
@@ -81,14 +81,17 @@ def _direction(bank: ConceptBank, run: Run | None, direction: int) -> Html:
     rows = []
     for concept in concepts[:CONCEPTS]:
         about = html.joined(
-            [f"concept {concept.number}", html.element("div", _figures(concept), style=f"{html.FAINT};max-width:16em")]
+            [
+                f"concept {concept.number}",
+                html.element("div", _figures(concept), style=f"{html.FAINT};width:17em;white-space:normal"),
+            ]
         )
         labels = Html() if run is None else html.element("div", _labels(run, concept))
         pictures = Html() if run is None else _strip(run, concept, PICTURES)
         rows.append((about, html.joined([pictures, labels])))
     more = len(concepts) - CONCEPTS
     heading = f"{bank.start_name} {direction}: {counted(len(concepts), 'concept')}"
-    return html.joined([html.table((heading + (f", {CONCEPTS} of them shown" if more > 0 else ""), ""), rows)])
+    return html.table((heading + (f", {CONCEPTS} of them shown" if more > 0 else ""), ""), rows)
 
 
 def _figures(concept: Concept) -> str:
@@ -96,7 +99,7 @@ def _figures(concept: Concept) -> str:
     parts = [counted(concept.size, "exemplar")]
     parts.append("the only one" if concept.separation is None else f"separation {concept.separation:.3g}")
     if concept.p_value is not None:
-        parts.append(f"p = {concept.p_value:.2g}")
+        parts.append(f"p {concept.p_value:.2g}")
     if concept.stability is not None:
         parts.append(f"stability {concept.stability:.2f}")
     return ", ".join(parts)

@@ -75,11 +75,12 @@ def facts(rows: Mapping[str, object]) -> Html:
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Html:
-    """A table; the first column is text, the others are as they come."""
+    """A table whose last column takes what is left of the width."""
     cell = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;border:0;background:transparent"
     head = element("tr", *(element("th", name, style=f"{cell};{FAINT};font-weight:400") for name in header))
+    kept = f"{cell};white-space:nowrap"
     body = [
-        element("tr", *(element("td", value, style=cell) for value in row), style="background:transparent")
+        element("tr", *(element("td", value, style=kept) for value in row[:-1]), element("td", row[-1], style=cell))
         for row in rows
     ]
     style = "border-collapse:collapse;border:0;margin:4px 0;font-size:inherit"

@@ -112,4 +112,6 @@ def _in_python(out: Path, folder: str) -> list[str]:
 
 
 def _choice(layer: str | None, bank: str | None) -> str:
-    return "".join(f" --{key} {quoted(value)}" for key, value in (("layer", layer), ("bank", bank)) if value is not None)
+    return "".join(
+        f" --{key} {quoted(value)}" for key, value in (("layer", layer), ("bank", bank)) if value is not None
+    )

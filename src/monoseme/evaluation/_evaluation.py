@@ -93,13 +93,16 @@ class Evaluation:
         return shown[1:]
 
     def _repr_html_(self) -> str:
-        families: dict[str, list[tuple[str, str, str]]] = {}
-        for name, rows in self._by_figure().items():
-            text = _text(rows.pop("concepts", None))
-            families.setdefault(CATALOGUE[name].family, []).append((name, text, _beside(rows)))
+        rows: list[tuple[object, str, str]] = []
+        family = None
+        for name, found in self._by_figure().items():
+            if CATALOGUE[name].family != family:
+                family = CATALOGUE[name].family
+                rows.append((html.element("b", family), "", ""))
+            text = _text(found.pop("concepts", None))
+            rows.append((name, text, _beside(found)))
         return html.card(
-            f"evaluation of {len(self.concepts):,} concepts",
-            *(html.table((family, "concepts", "baselines"), rows) for family, rows in families.items()),
+            f"evaluation of {len(self.concepts):,} concepts", html.table(("", "concepts", "baselines"), rows)
         )
 
     def _by_figure(self) -> dict[str, dict[str, dict[str, Any]]]:

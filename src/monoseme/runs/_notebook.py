@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..base import counted, html, list_banks
+from ..base import counted, html, list_banks, printable
 from ..base.html import Html
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def strip(run: Run, image_ids: npt.ArrayLike, most: int = STRIP) -> Html:
     style = "display:inline-block;margin:0;border-radius:3px"
     tiles = []
     for fact, picture in zip(facts_of, pictures, strict=True):
-        name = f"image {fact['image_id']}: {fact['uri'][:200]}" + (f" ({fact['label'][:60]})" if fact["label"] else "")
+        label = f" ({printable(fact['label'], 40)})" if fact["label"] else ""
+        name = f"image {fact['image_id']}: {printable(fact['uri'], 80)}{label}"
         tiles.append(
             html.element("img", src=_tile(picture), alt=name, title=name, width=SIDE, height=SIDE, style=style)
         )
