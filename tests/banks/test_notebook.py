@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from tests.html_reader import Page
 
 import monoseme as ms
-from tests.html_reader import Page
 
 MOST = 200_000
 
@@ -149,7 +149,7 @@ def test_hostile_names_and_noise_stay_harmless_and_small(small_model, tmp_path):
     folder = tmp_path / "<b>run"
     run = ms.embed(small_model, Noise(), ["3"], folder, workers=0)
     bank = ms.disentangle(
-        run.activations(), "published", top=24, distance_threshold=0.1, outlier_threshold=99.0, min_size=2
+        run.activations(), "published", top=24, distance_threshold=0.03, outlier_threshold=99.0, min_size=2
     )
     bank.save(folder / "banks" / "%3Cscript%3E" / "published")
     shown = [run, bank, *list(bank)[:5], ms.merge_concepts(bank)]

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.html_reader import Page
 
 from monoseme.base import html
-from tests.html_reader import Page
 
 anything = st.text(st.characters(), max_size=40) | st.sampled_from(
     ["</div><script>alert(1)</script>", '" onload="x', "&lt;", "<!--", "]]>", "\u202e", "'", "\x00"]

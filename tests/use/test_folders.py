@@ -134,6 +134,7 @@ def test_the_manifest_says_where_all_comes_from_and_names_no_place_on_this_machi
     for each in manifest["folders"]:
         assert each["key"] == (None if each["concept"] is None else bank[each["concept"]].key)
         ids = [file["image_id"] for file in each["files"]]
+        assert all(file["original"] for file in each["files"])
         facts = small_run.images(ids, ["uri", "digest", "label"]).to_pylist()
         assert [{key: file[key] for key in facts[0]} for file in each["files"]] == facts
     assert str(photos) not in text
@@ -164,6 +165,7 @@ def test_patches_are_written_as_png_of_their_pixels(photos, small_model, tmp_pat
     files = [(name, file) for name, each in folders_of(out).items() for file in each["files"]]
     for name, file in files:
         assert file["file"].endswith(".png")
+        assert not file["original"]
         written = np.asarray(Image.open(out / name / file["file"]))
         np.testing.assert_array_equal(written, np.asarray(source.load(places[file["uri"]]).image))
     assert len(files) > 10

@@ -71,7 +71,7 @@ def facts(rows: Mapping[str, object]) -> Html:
         for key, value in rows.items()
         if value not in (None, "")
     ]
-    return element("div", *lines)
+    return element("div", *lines) if lines else Html()
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Html:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..banks import Concept, ConceptBank
-from ..base import Reporter, Silent, UsageError, counted, digest_text, whole_folder
+from ..base import Reporter, Silent, UsageError, counted, digest_bytes, digest_text, whole_folder
 from ..runs import Run, originals
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def export_images(
     Files are the originals, byte for byte, unless a program that opens them would not see what the model saw (a patch has no
     file of its own; a photograph may be upright only by its EXIF, transparent, or deeper than 8 bits); then they are PNG of
     the upright pixels. A file's name is its place, a short form of its label, and its image_id. ``manifest.json`` says for
-    each what it is in full. Equal inputs give equal bytes.
+    each what it is in full, and whether it is the original. Equal inputs give equal bytes.
 
     Parameters
     ----------
@@ -155,16 +155,17 @@ def export_images(
         total = sum(len(places) for places in stems.values())
         with progress.task("copying images", total, "images") as task:
             for fact, (content, suffix) in zip(facts, source.files(wanted), strict=True):
+                original = digest_bytes(content) == fact["digest"]
                 for number, place, stem in stems[fact["image_id"]]:
                     name = f"{stem}{suffix}"
                     (partial / folders[number].folder / name).write_bytes(content)
-                    listed[number, place] = {"file": name, **fact}
+                    listed[number, place] = {"file": name, "original": original, **fact}
                     task.advance()
         rows = [
             {**_described(each), "files": [listed[number, place] for place in range(len(each.images))]}
             for number, each in enumerate(folders)
         ]
-        text = json.dumps({**about, "folders": rows}, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps({**about, "folders": rows}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return target
 
