@@ -33,6 +33,7 @@ GROUPS = {
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
+    "Use": ("export_images",),
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Pictures": ("concept_grid", "overview"),
     "Errors": ("MonosemeError", "UsageError"),

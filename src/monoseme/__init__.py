@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .models import Model, Preprocess, load_model, wrap
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
+    from .use import export_images
     from .visualize import concept_grid, overview
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "disentangle",
     "embed",
     "evaluate",
+    "export_images",
     "join_labels",
     "judge_run",
     "load_bank",
@@ -68,6 +70,7 @@ _ROOMS = {
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
+    "use": ("export_images",),
     "visualize": ("concept_grid", "overview"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

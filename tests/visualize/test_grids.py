@@ -5,7 +5,6 @@ import pytest
 
 import monoseme as ms
 from monoseme.base import printable
-from monoseme.views import commonest
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +51,8 @@ def test_commonest_labels_are_counted_and_sorted(small_run):
     plain = [row["image_id"] for row in facts.to_pylist() if row["label"] == "plain"]
     ramp = [row["image_id"] for row in facts.to_pylist() if row["label"] == "ramp"]
     labels = small_run.labels()
-    assert commonest(labels, plain[:3] + ramp[:5]) == "ramp 5, plain 3"
-    assert commonest(labels, plain[:2], limit=0) == ""
-    assert commonest(None, plain) == ""
+    assert labels.commonest(plain[:3] + ramp[:5]) == "ramp 5, plain 3"
+    assert labels.commonest(plain[:2], limit=0) == ""
 
 
 def test_control_marks_and_long_names_are_made_harmless():

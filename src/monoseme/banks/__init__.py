@@ -1,10 +1,11 @@
 """Concept banks: vectors, tables and provenance come in; they are asked, merged, saved and loaded."""
 
+from ..base import bank_folder, list_banks
 from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, Concept, ConceptBank
 from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
 from ._merge import merge_concepts
-from ._store import bank_folder, choose_bank, list_banks, load_bank
+from ._store import choose_bank, load_bank
 
 __all__ = [
     "CONCEPTS",

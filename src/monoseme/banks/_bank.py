@@ -80,6 +80,7 @@ class Concept:
     p_value : chance that a single concept would have been divided so clearly, over all divisions that led to this one;
         None when it is the only one or the method does not test
     stability : how much of it is found again in resampled images, from 0 to 1; None when that was not tried
+    bank : the bank it belongs to
     """
 
     number: int
@@ -90,6 +91,7 @@ class Concept:
     separation: float | None
     p_value: float | None = None
     stability: float | None = None
+    bank: ConceptBank | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -98,6 +100,11 @@ class Concept:
 
     def __repr__(self) -> str:
         return f"<concept {self.number} of direction {self.direction}: {self.size} images, key {self.key}>"
+
+    def _repr_html_(self) -> str:
+        from ._notebook import concept_html
+
+        return concept_html(self)
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,8 @@ class ConceptBank:
         How embeddings are moved and scaled before they meet the vectors; the identity for ``scaling="raw"``.
     info : dict
         Layer, method, parameters and provenance, as plain JSON values.
+    run : Path or None
+        Folder of the run that the bank was made from or loaded from, where that is known; for pictures, not saved.
     """
 
     vectors: FloatMatrix
@@ -155,6 +164,7 @@ class ConceptBank:
     starts: FloatMatrix | None = None
     frame: Frame = field(default_factory=Frame)
     info: Mapping[str, Any] = field(default_factory=dict)
+    run: Path | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -173,6 +183,7 @@ class ConceptBank:
             separation=row["separation"],
             p_value=row["p_value"],
             stability=row["stability"],
+            bank=self,
         )
 
     def __iter__(self) -> Iterator[Concept]:
@@ -182,6 +193,17 @@ class ConceptBank:
     def layer(self) -> str:
         """The layer the vectors belong to, or "array"."""
         return str(self.info.get("layer", "array"))
+
+    @property
+    def start_name(self) -> str:
+        """What the bank's directions are: "neuron", "singular direction", "score" or "direction"."""
+        kind = self.info.get("parameters", {}).get("directions", "neurons")
+        return {"neurons": "neuron", "svd": "singular direction", "scores": "score"}.get(str(kind), "direction")
+
+    def is_of(self, images: int, listing_digest: str | None) -> bool:
+        """Whether the bank was made from so many images and from the listing of that digest, as far as it records."""
+        made_from = self.info.get("activations", {})
+        return made_from.get("images") == images and made_from.get("listing_digest") in (None, listing_digest)
 
     def for_direction(self, direction: int) -> list[Concept]:
         """The concepts found from one direction (a neuron's number), largest cluster's first appearance first."""
@@ -337,6 +359,11 @@ class ConceptBank:
         return (
             f"<concept bank of {self.layer}: {len(self):,} concepts from {len(self.directions):,} directions, {method}>"
         )
+
+    def _repr_html_(self) -> str:
+        from ._notebook import bank_html
+
+        return bank_html(self)
 
     def _members(self, number: int) -> npt.NDArray[np.int64]:
         concept = self.concepts.slice(number, 1)

@@ -125,6 +125,11 @@ class LayerDictionary:
     def __repr__(self) -> str:
         return f"<dictionary of {self.layer}: {len(self):,} entries from {len(self.members):,} concepts>"
 
+    def _repr_html_(self) -> str:
+        from ._notebook import dictionary_html
+
+        return dictionary_html(self)
+
 
 def load_dictionary(path: str | PathLike[str]) -> LayerDictionary:
     """Read a layer dictionary from its folder.

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,17 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ..base import MonosemeError, UsageError, check_name, did_you_mean, first_line, join_words, whole_folder
+from ..base import (
+    MonosemeError,
+    UsageError,
+    bank_folder,
+    did_you_mean,
+    first_line,
+    join_words,
+    list_banks,
+    run_of,
+    whole_folder,
+)
 from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, ConceptBank
 from ._frame import Frame
 
@@ -88,6 +97,7 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
             starts=arrays.get("starts"),
             frame=Frame(arrays.get("centre"), arrays.get("scale")),
             info=info,
+            run=run_of(folder),
         )
         _check(bank)
     return bank
@@ -121,23 +131,6 @@ def check_format(version: object, known: int, what: str, folder: Path) -> None:
         raise MonosemeError(
             f"{folder} has {what} format {version}, but this version reads format {known}; update monoseme"
         )
-
-
-def bank_folder(run: Path, layer: str, name: str) -> Path:
-    """Where a run keeps the bank of that layer and name.
-
-    Raises
-    ------
-    UsageError
-        The name has characters that a file name should not have.
-    """
-    return run / "banks" / quote(layer, safe="") / check_name(name, "a bank")
-
-
-def list_banks(run: Path) -> list[tuple[str, str]]:
-    """(layer, name) of every bank in a run, sorted."""
-    found = (run / "banks").glob("*/*/bank.json")
-    return sorted((unquote(file.parent.parent.name), file.parent.name) for file in found if file.parent.name[0] != ".")
 
 
 def choose_bank(run: Path, layer: str | None, name: str | None) -> tuple[str, str]:

@@ -1,10 +1,12 @@
-"""What every other room stands on: errors, progress, whole files, and the activations protocol."""
+"""What every other room stands on: errors, progress, whole files, safe HTML, and the activations protocol."""
 
+from . import html
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_you_mean, first_line, join_words
 from ._files import Lock, check_name, digest_bytes, digest_text, whole_folder, write_whole, writing
 from ._holdout import held_out, with_digests
 from ._labels import Labels
+from ._layout import bank_folder, list_banks, run_of
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 from ._text import printable
 
@@ -24,6 +26,7 @@ __all__ = [
     "Task",
     "UsageError",
     "as_activations",
+    "bank_folder",
     "check_name",
     "counted",
     "did_you_mean",
@@ -32,9 +35,12 @@ __all__ = [
     "duration",
     "first_line",
     "held_out",
+    "html",
     "join_words",
+    "list_banks",
     "printable",
     "reporter",
+    "run_of",
     "whole_folder",
     "with_digests",
     "write_whole",

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class Activations(ABC):
     dtype: np.dtype[Any]
     name: str = "array"
     """The layer, or "array"."""
+    run: Path | None = None
+    """Folder of the run that holds them, where one does."""
 
     @abstractmethod
     def __getitem__(self, rows: npt.ArrayLike | slice) -> FloatArray:

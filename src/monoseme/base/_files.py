@@ -124,7 +124,7 @@ def refusal(number: int | None, text: str) -> str | None:
         return "permission denied; choose a place you may write to"
     if number == errno.ENAMETOOLONG or "file name too long" in lowered:
         return "the name is too long; choose a shorter one"
-    if number == errno.ENOTDIR or "not a directory" in lowered:
+    if number in (errno.ENOTDIR, errno.EEXIST) or "not a directory" in lowered:
         return "a part of the path is a file, not a folder"
     return None
 

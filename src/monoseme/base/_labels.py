@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import UsageError
+from ._text import printable
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -70,6 +72,11 @@ class Labels:
         return cls.from_pairs(count, np.array(image_ids, np.int64), np.array(codes, np.int64), list(known))
 
     @classmethod
+    def none(cls, count: int) -> Self:
+        """No label on any of `count` images."""
+        return cls(count, (), np.empty(0, np.int64), np.empty(0, np.int64))
+
+    @classmethod
     def from_pairs(
         cls, count: int, image_ids: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], names: Sequence[str]
     ) -> Self:
@@ -104,6 +111,24 @@ class Labels:
         starts = np.searchsorted(self.image_ids, np.arange(self.count + 1))
         there = np.ones(len(self.codes), dtype=np.bool_)
         return csr_array((there, self.codes, starts), shape=(self.count, len(self.names)))
+
+    def counts(self, image_ids: npt.ArrayLike) -> list[tuple[str, int]]:
+        """How many of some images have each label, the commonest first, then by name.
+
+        Examples
+        --------
+        >>> Labels.of(["cat", None, ["dog", "cat"]]).counts([0, 1, 2])
+        [('cat', 2), ('dog', 1)]
+        """
+        ids = np.asarray(image_ids, dtype=np.int64).reshape(-1)
+        begin, end = np.searchsorted(self.image_ids, ids), np.searchsorted(self.image_ids, ids, "right")
+        found = Counter(code for low, high in zip(begin, end, strict=True) for code in self.codes[low:high].tolist())
+        named = [(self.names[code], count) for code, count in found.items()]
+        return sorted(named, key=lambda pair: (-pair[1], pair[0]))
+
+    def commonest(self, image_ids: npt.ArrayLike, limit: int = 3, width: int = 60) -> str:
+        """The commonest labels of some images, as ``apple 21, tomato 6``; empty where they have none."""
+        return ", ".join(f"{printable(name, width)} {count}" for name, count in self.counts(image_ids)[:limit])
 
     def __len__(self) -> int:
         return self.count

@@ -1,13 +1,13 @@
-"""Text from elsewhere (labels, file names, notes) made fit to be shown."""
+"""Text from elsewhere, made fit to be shown."""
 
 from __future__ import annotations
 
 
 def printable(text: str, limit: int = 60) -> str:
-    """Text fit for a terminal or a figure: no control or direction marks, bounded length.
+    """Text from elsewhere made fit for a terminal, a figure or a page: no control or direction marks, bounded length.
 
-    >>> printable("tab\\there"), printable("a long name", 8)
-    ('tab\ufffdhere', 'a long …')
+    >>> printable("two\\nlines"), printable("abcdef", 4)
+    ('two\ufffdlines', 'abc…')
     """
-    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: 4 * limit])
+    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -18,6 +18,7 @@ from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
 from .evaluate import evaluate
+from .export_images import export_images
 from .info import info, verify
 from .label import label
 from .layers import layers
@@ -32,7 +33,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, layers, embed, disentangle, show, evaluate, visualize, label, info, verify):
+for command in (
+    demo,
+    layers,
+    embed,
+    disentangle,
+    show,
+    evaluate,
+    visualize,
+    export_images,
+    label,
+    info,
+    verify,
+):
     app.command()(command)
 
 

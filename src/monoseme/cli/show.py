@@ -25,11 +25,10 @@ def show(
 
     opened = open_run(run)
     from ..banks import load_bank
-    from ..views import commonest, labels_of
 
     loaded = load_bank(opened.path, layer=layer, name=bank)
     concepts = loaded.for_direction(neuron)
-    known = labels_of(opened)
+    known = opened.shown_labels()
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
     division = loaded.divisions.slice(loaded.position(neuron), 1).to_pylist()
@@ -51,11 +50,11 @@ def show(
             "",
             f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}{found_again}",
         ]
-        if labels := commonest(known, concept.image_ids):
+        if labels := known.commonest(concept.image_ids):
             lines.append(f"  labels      {labels}")
         if images > 0:
             lines.append(f"  top images  {', '.join(printable(name) for name in names)}")
-        facts.append({**row, "labels": commonest(known, concept.image_ids), "top_images": names})
+        facts.append({**row, "labels": known.commonest(concept.image_ids), "top_images": names})
     lines += [""] if concepts else []
     lines.append(f"in Python: ms.load_bank({str(run)!r}{_where(layer, bank)}).for_direction({neuron})")
     say(

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import MonosemeError, first_line, write_whole
+from ..base import MonosemeError, first_line, html, write_whole
 from ._catalogue import CATALOGUE
 from ._figures import FIGURES
 
@@ -81,9 +81,7 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The figures as text: of the concepts with their interval (and in brackets how many there are, if few), and of each baseline."""
-        found: dict[str, dict[str, dict[str, Any]]] = {}
-        for row in self.figures.to_pylist():
-            found.setdefault(row["figure"], {})[row["of"]] = row
+        found = self._by_figure()
         width = max((len(name) for name in found), default=0)
         texts = {name: _text(rows.pop("concepts", None)) for name, rows in found.items()}
         wide = max(map(len, texts.values()), default=0)
@@ -92,9 +90,28 @@ class Evaluation:
             if CATALOGUE[name].family != family:
                 family = CATALOGUE[name].family
                 shown += ["", f"{family:<{width}}  {'concepts':<{wide}}  baselines"]
-            beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
-            shown.append(f"{name:<{width}}  {texts[name]:<{wide}}  {beside}".rstrip())
+            shown.append(f"{name:<{width}}  {texts[name]:<{wide}}  {_beside(rows)}".rstrip())
         return shown[1:]
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[object, str, str]] = []
+        family = None
+        for name, found in self._by_figure().items():
+            if CATALOGUE[name].family != family:
+                family = CATALOGUE[name].family
+                rows.append((html.element("b", family), "", ""))
+            text = _text(found.pop("concepts", None))
+            rows.append((name, text, _beside(found)))
+        return html.card(
+            f"evaluation of {len(self.concepts):,} concepts", html.table(("", "concepts", "baselines"), rows)
+        )
+
+    def _by_figure(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Rows by figure, then by what they are of."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in self.figures.to_pylist():
+            found.setdefault(row["figure"], {})[row["of"]] = row
+        return found
 
     def __repr__(self) -> str:
         families = list(dict.fromkeys(self.figures["family"].to_pylist()))
@@ -130,6 +147,11 @@ def load_evaluation(folder: str | PathLike[str]) -> Evaluation | None:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _beside(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The baselines in a line."""
+    return ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
 
 
 def _text(row: Mapping[str, Any] | None) -> str:

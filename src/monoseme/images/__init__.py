@@ -6,6 +6,7 @@ from ._ahead import Batch, Loader, Thumbnails, Work, default_workers
 from ._decode import MAX_PIXELS, BadImage
 from ._names import shown
 from ._open import open_images
+from ._plain import as_file
 from ._samples import photographs
 from ._source import Entry, ImageSource, Loaded
 
@@ -19,6 +20,7 @@ __all__ = [
     "Loader",
     "Thumbnails",
     "Work",
+    "as_file",
     "default_workers",
     "open_images",
     "photographs",

@@ -74,6 +74,10 @@ class DatasetSource(ImageSource):
         rgb = upright_rgb(_as_pillow(image), max_pixels=self.max_pixels)
         return Loaded(rgb, pixel_digest(rgb), *rgb.size)
 
+    def encoded(self, index: int) -> bytes | None:
+        image, _ = _parts(self._item(range(self._length)[index]))
+        return image if isinstance(image, bytes) else None
+
     def _item(self, index: int) -> Any:
         """The item; the last one is kept, since its label and its image are asked for in turn."""
         recent = self._recent

@@ -89,6 +89,16 @@ class ImageSource(ABC):
         loaded = self.load(index)
         return loaded.width, loaded.height
 
+    def encoded(self, index: int) -> bytes | None:
+        """The encoded bytes of an image as they are stored, None where it has none of its own.
+
+        Raises
+        ------
+        BadImage
+            They cannot be had; the message is the reason.
+        """
+        return None
+
     def byte_size(self, index: int) -> int | None:
         """Encoded size in bytes, where it is known without reading the image."""
         return None
@@ -128,6 +138,9 @@ class EncodedSource(ImageSource):
     @abstractmethod
     def read(self, index: int) -> bytes:
         """The encoded bytes of an image; raises `BadImage` if they cannot be had."""
+
+    def encoded(self, index: int) -> bytes:
+        return self.read(index)
 
     def load(self, index: int, at_least: int | None = None) -> Loaded:
         data = self.read(index)

@@ -3,6 +3,7 @@
 from ._activations import RunActivations
 from ._embed import embed
 from ._join import JoinedLabels, join_labels
+from ._notebook import strip
 from ._originals import Originals, model_of, originals
 from ._run import Run, open_run
 from ._verify import verify_run
@@ -17,5 +18,6 @@ __all__ = [
     "model_of",
     "open_run",
     "originals",
+    "strip",
     "verify_run",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +20,19 @@ if TYPE_CHECKING:
 class RunActivations(Activations):
     """One layer of a run as a lazy (N, C) matrix; row i is image_id i."""
 
-    def __init__(self, table: lance.LanceDataset, column: LayerColumn, dtype: str, provenance: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        table: lance.LanceDataset,
+        column: LayerColumn,
+        dtype: str,
+        provenance: dict[str, Any],
+        run: Path | None = None,
+    ) -> None:
         self._table, self._column = table, column.column
         self.shape = (table.count_rows(), column.channels)
         self.dtype = np.dtype(dtype)
         self.name = column.layer
+        self.run = run
         self._provenance = {**provenance, "pooling": column.pooling}
         self._images: Images | None = None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from types import TracebackType
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
-from ..base import MonosemeError, UsageError
-from ..images import BadImage, ImageSource, open_images
+from ..base import MonosemeError, UsageError, digest_bytes
+from ..images import BadImage, ImageSource, as_file, open_images
 from ._run import Run
 
 if TYPE_CHECKING:
@@ -34,16 +35,37 @@ class Originals:
         MonosemeError
             One is gone, cannot be decoded any more, or has other content than when the run was made.
         """
-        facts = self._run.images(image_ids, ["entry", "uri", "digest"]).to_pylist()
-        return [self._loaded(fact["entry"], fact["uri"], fact["digest"]) for fact in facts]
+        return [self._loaded(self._place(entry, uri), uri, digest) for entry, uri, digest in self._facts(image_ids)]
 
-    def _loaded(self, entry: int, uri: str, digest: str) -> Image.Image:
-        try:
-            loaded = self._source.load(self._place(entry, uri))
-        except BadImage as error:
-            raise MonosemeError(f"image {uri} can no longer be used: {error}; restore it") from error
-        if loaded.digest != digest:
-            raise MonosemeError(f"image {uri} has changed since the run was made; restore it, or embed into a new run")
+    def files(self, image_ids: npt.ArrayLike) -> Iterator[tuple[bytes, str]]:
+        """Each of these pictures as (content, suffix) of a file, in order and one at a time, checked as `load` does.
+
+        The content is the original's, byte for byte, unless a program that opens it would not see what was embedded (it has
+        no file of its own, or needs turning, a background or fewer bits); then it is a PNG of the upright RGB pixels. The
+        suffix follows from the content.
+
+        Raises
+        ------
+        MonosemeError
+            As `load`.
+        """
+        for entry, uri, digest in self._facts(image_ids):
+            place = self._place(entry, uri)
+            image = self._loaded(place, uri, digest)
+            with _usable(uri):
+                encoded = self._source.encoded(place)
+            if encoded is not None:
+                _require_same(digest_bytes(encoded), digest, uri)
+            yield as_file(image, encoded)
+
+    def _facts(self, image_ids: npt.ArrayLike) -> list[tuple[int, str, str]]:
+        rows = self._run.images(image_ids, ["entry", "uri", "digest"]).to_pylist()
+        return [(row["entry"], row["uri"], row["digest"]) for row in rows]
+
+    def _loaded(self, place: int, uri: str, digest: str) -> Image.Image:
+        with _usable(uri):
+            loaded = self._source.load(place)
+        _require_same(loaded.digest, digest, uri)
         return loaded.image
 
     def _place(self, entry: int, uri: str) -> int:
@@ -75,6 +97,19 @@ class Originals:
 
     def __repr__(self) -> str:
         return f"<originals of {self._run.path}: {self._source.spec}>"
+
+
+@contextmanager
+def _usable(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except BadImage as error:
+        raise MonosemeError(f"image {uri} can no longer be used: {error}; restore it") from error
+
+
+def _require_same(digest: str, recorded: str, uri: str) -> None:
+    if digest != recorded:
+        raise MonosemeError(f"image {uri} has changed since the run was made; restore it, or embed into a new run")
 
 
 def originals(

@@ -96,7 +96,7 @@ class Run:
             "weights_digest": self.manifest.model.get("weights_digest"),
             "listing_digest": self.manifest.images["digest"],
         }
-        return RunActivations(self._lance, column, self.manifest.dtype, provenance)
+        return RunActivations(self._lance, column, self.manifest.dtype, provenance, self.path.absolute())
 
     def images(self, image_ids: npt.ArrayLike | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Facts of images: image_id, uri, digest, label, photograph, width, height, predictions (thumbnails when named).
@@ -182,6 +182,14 @@ class Run:
             return Labels.of(self.images(columns=["label"])["label"].to_pylist())
         return _labels.read_set(_labels.set_path(self.path, wanted), len(self), self.manifest.images["digest"])
 
+    def shown_labels(self, name: str | None = None) -> Labels:
+        """The labels to show beside images: those named, else as `labels` chooses, else the first set; none if there is none."""
+        known = self.label_sets
+        if name is not None or not known:
+            return self.labels(name) if name is not None else Labels.none(len(self))
+        joined = [each for each in known if each != _labels.FOLDER]
+        return self.labels(joined[0] if len(joined) == len(known) else None)
+
     def quarantined(self) -> pa.Table:
         """Images that could not be used: entry, uri, reason."""
         return _table.quarantined(self.path)
@@ -223,6 +231,11 @@ class Run:
     def __repr__(self) -> str:
         state = "" if self.finished else ", not finished"
         return f"<run {self.path}: {len(self):,} images, layers {', '.join(c.layer for c in self.columns())}{state}>"
+
+    def _repr_html_(self) -> str:
+        from ._notebook import run_html
+
+        return run_html(self)
 
     def _choose(self, layer: str | None, pooling: str | None) -> LayerColumn:
         known = self.columns()

@@ -155,6 +155,7 @@ def assemble(
         starts=starts.vectors,
         frame=layer.frame,
         info=info,
+        run=layer.acts.run,
     )
 
 

@@ -4,7 +4,6 @@ Figures, the report and the explorer draw the same views.
 """
 
 from ._concept import ConceptView, Evidence, predicted, view_concept
-from ._labels import commonest, label_counts, labels_of
 from ._layer import LayerView, view_layer
 from ._measures import (
     METRICS,
@@ -17,7 +16,7 @@ from ._measures import (
     distances,
     similarities,
 )
-from ._neuron import Group, NeuronView, require_run, start_name, view_neuron
+from ._neuron import Group, NeuronView, require_run, view_neuron
 from ._plane import PROJECTIONS, Projection, check_projection, free_cells, plane
 from ._tree import TreeView, leaf_order, view_tree
 
@@ -37,18 +36,14 @@ __all__ = [
     "TreeView",
     "alignments",
     "check_projection",
-    "commonest",
     "composition",
     "distances",
     "free_cells",
-    "label_counts",
-    "labels_of",
     "leaf_order",
     "plane",
     "predicted",
     "require_run",
     "similarities",
-    "start_name",
     "view_concept",
     "view_layer",
     "view_neuron",

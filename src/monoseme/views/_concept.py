@@ -14,9 +14,8 @@ from ..banks import Concept, ConceptBank
 from ..base import Labels
 from ..evaluation import Evaluation
 from ..runs import Run
-from ._labels import label_counts, labels_of
 from ._measures import Composition, composition
-from ._neuron import require_run
+from ._neuron import require_run, shown_labels
 
 
 class Evidence(NamedTuple):
@@ -118,12 +117,11 @@ def view_concept(
     found = bank[concept]
     if run is not None:
         require_run(bank, run)
-    known = labels if labels is not None else labels_of(run)
     per = len(bank.top) // len(bank)
     top = bank.top.slice(found.number * per, per)
     return ConceptView(
         concept=found,
-        labels=label_counts(known, found.image_ids),
+        labels=shown_labels(bank, run, labels).counts(found.image_ids),
         evidence=_evidence(bank, found.number, evaluation),
         top_images=top["image_id"].to_numpy(),
         projections=top["projection"].to_numpy(),

@@ -12,8 +12,7 @@ from ..banks import ConceptBank
 from ..base import Labels
 from ..evaluation import Evaluation
 from ..runs import Run
-from ._labels import label_counts, labels_of
-from ._neuron import require_run, start_name
+from ._neuron import require_run, shown_labels
 
 DIRECTIONS = pa.schema(
     [
@@ -43,21 +42,23 @@ class LayerView:
         empty text where it has none).
     histogram : mapping
         {concepts: directions}, as the paper counts them.
-    run, labels, evaluation
+    labels : Labels
+        Of the images.
+    run, evaluation
         What else is known; None where it is not.
     """
 
     bank: ConceptBank
     directions: pa.Table
     histogram: dict[int, int]
+    labels: Labels
     run: Run | None = None
-    labels: Labels | None = None
     evaluation: Evaluation | None = None
 
     @property
     def kind(self) -> str:
         """What its directions are called: neuron, singular direction, score or direction."""
-        return start_name(self.bank)
+        return self.bank.start_name
 
     def __repr__(self) -> str:
         return f"<layer {self.bank.layer}: {len(self.directions):,} directions, {len(self.bank):,} concepts>"
@@ -86,11 +87,11 @@ def view_layer(
     """
     if run is not None:
         require_run(bank, run)
-    known = labels if labels is not None else labels_of(run)
-    return LayerView(bank, _directions(bank, known), bank.histogram(), run, known, evaluation)
+    known = shown_labels(bank, run, labels)
+    return LayerView(bank, _directions(bank, known), bank.histogram(), known, run, evaluation)
 
 
-def _directions(bank: ConceptBank, labels: Labels | None) -> pa.Table:
+def _directions(bank: ConceptBank, labels: Labels) -> pa.Table:
     """A row for each direction; the bands of one are taken together, and the tests are those of its top."""
     numbers, first = np.unique(bank.directions, return_index=True)
     owner = np.searchsorted(numbers, bank.concepts["direction"].to_numpy())
@@ -99,7 +100,7 @@ def _directions(bank: ConceptBank, labels: Labels | None) -> pa.Table:
     unknown = pa.nulls(len(numbers), pa.float64())
     texts: list[list[str]] = [[] for _ in numbers]
     for place, members in zip(owner.tolist(), _members(bank), strict=True):
-        counts = label_counts(labels, members)[:1]
+        counts = labels.counts(members)[:1]
         texts[place].append(counts[0][0] if counts else "")
     return pa.table(
         {

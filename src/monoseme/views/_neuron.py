@@ -12,12 +12,9 @@ import numpy.typing as npt
 from ..banks import Concept, ConceptBank
 from ..base import Activations, Labels, UsageError, as_activations, counted
 from ..runs import Run
-from ._labels import labels_of
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-
-_KINDS = {"neurons": "neuron", "svd": "singular direction", "scores": "score"}
 
 
 class Group(NamedTuple):
@@ -57,10 +54,10 @@ class NeuronView:
         In the order of their numbers.
     division : mapping
         p_value, q_value and cosine of the first division, None where the method does not test.
+    labels : Labels
+        Of the images.
     run : Run or None
         Where thumbnails and facts of the images are.
-    labels : Labels or None
-        Of the images.
     """
 
     bank: ConceptBank
@@ -76,14 +73,14 @@ class NeuronView:
     heights: npt.NDArray[np.float64]
     concepts: tuple[Concept, ...]
     division: dict[str, Any]
+    labels: Labels
     run: Run | None = None
-    labels: Labels | None = None
 
     @property
     def name(self) -> str:
         """As ``neuron 35``."""
         at = "" if self.band == 1 else f" at {self.band:g} of its strength"
-        return f"{start_name(self.bank)} {self.direction}{at}"
+        return f"{self.bank.start_name} {self.direction}{at}"
 
     @property
     def title(self) -> str:
@@ -183,24 +180,24 @@ def view_neuron(
         heights=bank.heights[row],
         concepts=tuple(bank[int(number)] for number in np.unique(concept[concept >= 0])),
         division={name: division[0][name] if division else None for name in ("p_value", "q_value", "cosine")},
+        labels=shown_labels(bank, run, labels),
         run=run,
-        labels=labels if labels is not None else labels_of(run),
     )
 
 
 def require_run(bank: ConceptBank, run: Run) -> None:
     """Refuse a run that the bank was not made from."""
-    made_from = bank.info.get("activations", {})
-    digest = made_from.get("listing_digest")
-    if made_from.get("images") != len(run) or digest not in (None, run.manifest.images["digest"]):
+    if not bank.is_of(len(run), run.manifest.images["digest"]):
         raise UsageError(
             f"the bank was not made from {run.path}, which holds {len(run):,} images; give the run it was made from"
         )
 
 
-def start_name(bank: ConceptBank) -> str:
-    """What a direction of the bank is called: neuron, singular direction, score or direction."""
-    return _KINDS.get(bank.info.get("parameters", {}).get("directions", "neurons"), "direction")
+def shown_labels(bank: ConceptBank, run: Run | None, labels: Labels | None) -> Labels:
+    """The labels that were given, else those of the run, else none."""
+    if labels is not None:
+        return labels
+    return Labels.none(bank.info["activations"]["images"]) if run is None else run.shown_labels()
 
 
 def _row(bank: ConceptBank, direction: int, band: float) -> int:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..banks import ConceptBank
 from ..base import Labels, UsageError, counted, printable
 from ..runs import Run
-from ..views import NeuronView, commonest, start_name, view_neuron
+from ..views import NeuronView, view_neuron
 from ._style import GREY, LINE, mark, new_figure
 from ._tiles import GAP, TILE, strip
 
@@ -82,7 +82,7 @@ def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns:
     sections: list[tuple[str, list[Panel]]] = []
     for direction in directions:
         view = view_neuron(bank, direction, run)
-        text = f"strongest images\nof {start_name(bank)} {direction}"
+        text = f"strongest images\nof {bank.start_name} {direction}"
         top = (text, GREY, np.asarray(strip(run, view.image_ids[:columns], columns)))
         sections.append(("", [top, *_panels(view, run, columns, rows=1, dropped=False)]))
     if not sections:
@@ -120,8 +120,8 @@ def _cluster_panels(view: NeuronView, run: Run, columns: int, rows: int) -> list
     return panels
 
 
-def _text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels | None) -> str:
-    return f"{name}\n{counted(len(image_ids), 'image')}\n{commonest(labels, image_ids, 1, width=16)}".rstrip()
+def _text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels) -> str:
+    return f"{name}\n{counted(len(image_ids), 'image')}\n{labels.commonest(image_ids, 1, width=16)}".rstrip()
 
 
 def grid_figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:

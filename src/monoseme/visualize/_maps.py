@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from ..banks import ConceptBank
 from ..base import UsageError
 from ..runs import Run
-from ..views import NeuronView, Projection, commonest, free_cells, plane, require_run
+from ..views import NeuronView, Projection, free_cells, plane, require_run
 from ._style import GREY, mark, new_figure, panels, title
 from ._tiles import tiles
 
@@ -76,7 +76,7 @@ def exemplar_map(
     axes.text(10, 16, view.title, fontsize=10, fontweight="bold", va="center", parse_math=False)
     for place, group in enumerate(groups):
         number = "dropped" if group.concept is None else f"concept {group.concept}"
-        labels = commonest(view.labels, view.image_ids[group.places], 3, width=24)
+        labels = view.labels.commonest(view.image_ids[group.places], 3, width=24)
         y = 38 + 18 * place
         colour = GREY if group.concept is None else mark(place).colour
         axes.plot([14], [y], "s", color=colour, markersize=7)

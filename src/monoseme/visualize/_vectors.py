@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..banks import ConceptBank
 from ..base import UsageError
-from ..views import NeuronView, composition, start_name
+from ..views import NeuronView, composition
 from ._style import GREY, INK, mark, panels, title
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def concept_histogram(bank: ConceptBank) -> Figure:
     axes.bar_label(bars, [f"{height:,}" for height in heights], fontsize=8, padding=2)
     axes.set_xticks(numbers)
     axes.set_xlabel("concepts")
-    axes.set_ylabel(f"{start_name(bank)}s")
+    axes.set_ylabel(f"{bank.start_name}s")
     axes.margins(y=0.12)
-    title(axes, f"{len(bank):,} concepts of {len(np.unique(bank.directions)):,} {start_name(bank)}s of {bank.layer}")
+    title(axes, f"{len(bank):,} concepts of {len(np.unique(bank.directions)):,} {bank.start_name}s of {bank.layer}")
     return figure
