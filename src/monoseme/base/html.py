@@ -13,7 +13,7 @@ FAINT = "opacity:.65"
 BLUE = "#3b8fc4"
 """Readable on white and on black, as all colours here must be: a page's own colours are not known."""
 
-_VOID = ("img", "br", "rect")
+_VOID = ("img", "br", "input", "meta")
 
 
 class Html(str):
@@ -39,7 +39,7 @@ def element(tag: str, *content: object, **attributes: object) -> Html:
     """
     given = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items() if value is not None}
     opening = tag + "".join(f' {name}="{text(value)}"' for name, value in given.items())
-    return Html(f"<{opening}/>" if tag in _VOID else f"<{opening}>{joined(content)}</{tag}>")
+    return Html(f"<{opening}>" if tag in _VOID else f"<{opening}>{joined(content)}</{tag}>")
 
 
 def joined(content: Iterable[object]) -> Html:
