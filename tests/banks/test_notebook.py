@@ -126,7 +126,7 @@ def test_a_bank_of_an_array_or_on_its_own_or_empty_has_no_pictures(layer, kept, 
         assert not Page(shown._repr_html_()).pictures
 
 
-def test_a_run_without_thumbnails_or_damaged_shows_the_rest(photos, small_model, kept, tmp_path):
+def test_a_run_without_thumbnails_shows_the_rest(photos, small_model, tmp_path):
     run = ms.embed(small_model, photos / "ramp", ["3"], tmp_path / "run", workers=0, thumbnails=False)
     page = Page(run._repr_html_())
     assert not page.pictures
@@ -163,7 +163,7 @@ def test_hostile_names_and_noise_stay_harmless_and_small(small_model, tmp_path):
     assert len(Page(bank._repr_html_()).pictures) > 20
 
 
-def test_a_run_with_many_layers_and_banks_lists_a_few(kept, monkeypatch):
+def test_a_run_with_many_banks_lists_a_few(kept):
     for number in range(40):
         shutil.copytree(kept.path / "banks" / "3" / "published", kept.path / "banks" / "3" / f"b{number:02d}")
     page = Page(kept._repr_html_())

@@ -80,3 +80,41 @@ def test_code_that_a_run_names_is_not_run(small_run, tmp_path, monkeypatch):
     object.__setattr__(run.manifest, "model", {**run.manifest.model, "spec": "python:antigravity:open"})
     with pytest.raises(ms.UsageError, match="is code"):
         model_of(run)
+
+
+def test_files_are_the_originals_bytes_with_the_suffix_of_their_content(small_run, photos, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(photos, moved)
+    uris = small_run.images([7, 3], ["uri"])["uri"].to_pylist()
+    with originals(small_run, moved) as images:
+        assert list(images.files([7, 3])) == [((photos / uri).read_bytes(), ".jpg") for uri in uris]
+        (moved / uris[0]).write_bytes((photos / uris[1]).read_bytes())
+        with pytest.raises(ms.MonosemeError, match=f"{uris[0]} has changed"):
+            list(images.files([7]))
+        (moved / uris[0]).write_bytes(b"no image")
+        with pytest.raises(ms.MonosemeError, match=f"{uris[0]} can no longer be used"):
+            list(images.files([7]))
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+def test_items_of_a_data_set_are_files_as_well(small_model, photos, tmp_path, encoded):
+    class Items:
+        paths = sorted((photos / "ramp").iterdir())
+
+        def __len__(self):
+            return len(self.paths)
+
+        def __getitem__(self, number):
+            return self.paths[number].read_bytes() if encoded else Image.open(self.paths[number])
+
+    run = ms.embed(small_model, Items(), ["3"], tmp_path / "run", workers=0)
+    with originals(run, Items()) as images:
+        [(content, suffix)] = images.files([4])
+    if encoded:
+        assert (content, suffix) == (Items.paths[4].read_bytes(), ".jpg")
+    else:
+        assert suffix == ".png"
+        (tmp_path / "x.png").write_bytes(content)
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(tmp_path / "x.png")), np.asarray(Image.open(Items.paths[4]))
+        )

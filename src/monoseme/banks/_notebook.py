@@ -83,7 +83,7 @@ def _direction(bank: ConceptBank, run: Run | None, direction: int) -> Html:
         about = html.joined(
             [
                 f"concept {concept.number}",
-                html.element("div", _figures(concept), style=f"{html.FAINT};width:17em;white-space:normal"),
+                html.element("div", _figures(concept), style=f"{html.FAINT};width:21em;white-space:normal"),
             ]
         )
         labels = Html() if run is None else html.element("div", _labels(run, concept))
