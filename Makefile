@@ -19,7 +19,7 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/monoseme demo --out demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.browser
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test $(VENV)/.lint
@@ -54,6 +54,13 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) '.[test]'
 	@touch $@ $(VENV)/.demo
+
+# Pages are tested in a browser: the system's, else Debian's where this may install it, else one that Playwright fetches.
+$(VENV)/.browser: $(VENV)/.test
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } \
+		|| $(BIN)/playwright install chromium
+	@touch $@
 
 $(VENV)/.lint: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) '.[lint]'

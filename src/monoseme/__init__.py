@@ -22,10 +22,26 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation, evaluate, judge_run
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
+    from .reporting import report
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import export_images
-    from .visualize import concept_grid, overview
+    from .views import view_concept, view_layer, view_neuron
+    from .visualize import (
+        activation_boxes,
+        alignment_boxes,
+        concept_composition,
+        concept_grid,
+        concept_histogram,
+        concept_map,
+        dendrogram,
+        distance_boxes,
+        exemplar_map,
+        overview,
+        save_figure,
+        similarity_matrices,
+        singular_similarity,
+    )
 
 __all__ = [
     "Activations",
@@ -42,10 +58,18 @@ __all__ = [
     "Run",
     "Splitter",
     "UsageError",
+    "activation_boxes",
+    "alignment_boxes",
+    "concept_composition",
     "concept_grid",
+    "concept_histogram",
+    "concept_map",
+    "dendrogram",
     "disentangle",
+    "distance_boxes",
     "embed",
     "evaluate",
+    "exemplar_map",
     "export_images",
     "join_labels",
     "judge_run",
@@ -57,8 +81,15 @@ __all__ = [
     "open_run",
     "overview",
     "recut",
+    "report",
+    "save_figure",
+    "similarity_matrices",
+    "singular_similarity",
     "svd_directions",
     "verify_run",
+    "view_concept",
+    "view_layer",
+    "view_neuron",
     "wrap",
 ]
 
@@ -71,7 +102,23 @@ _ROOMS = {
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": ("export_images",),
-    "visualize": ("concept_grid", "overview"),
+    "reporting": ("report",),
+    "views": ("view_concept", "view_layer", "view_neuron"),
+    "visualize": (
+        "activation_boxes",
+        "alignment_boxes",
+        "concept_composition",
+        "concept_grid",
+        "concept_histogram",
+        "concept_map",
+        "dendrogram",
+        "distance_boxes",
+        "exemplar_map",
+        "overview",
+        "save_figure",
+        "similarity_matrices",
+        "singular_similarity",
+    ),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

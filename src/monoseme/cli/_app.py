@@ -22,6 +22,7 @@ from .export_images import export_images
 from .info import info, verify
 from .label import label
 from .layers import layers
+from .report import report
 from .show import show
 from .visualize import visualize
 
@@ -41,6 +42,7 @@ for command in (
     show,
     evaluate,
     visualize,
+    report,
     export_images,
     label,
     info,

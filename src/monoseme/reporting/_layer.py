@@ -23,7 +23,7 @@ def facts(layer: LayerView, run: Run) -> Html:
         "model": f"{manifest.model.get('spec')}, input {size}",
         "weights": manifest.model.get("weights_digest"),
         "layer": f"{bank.layer}, {bank.info['activations']['neurons']:,} neurons",
-        "images": f"{len(run):,} from {manifest.images['source']}",
+        "images": f"{len(run):,} from {_last_part(manifest.images['source'])}",
         "method": f"{bank.info.get('method')} ({', '.join(f'{key} {_short(value)}' for key, value in named.items())})",
         "concepts": f"{len(bank):,} from {counted(len(layer.directions), layer.kind)}",
         "more than one": _sure(layer),
@@ -135,6 +135,11 @@ def _number(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return "" if value is None else str(value)
+
+
+def _last_part(source: str) -> str:
+    """Of a path its last part: where the images lie on the maker's machine is nobody's business."""
+    return source.replace("\\", "/").rstrip("/").rpartition("/")[2] or source
 
 
 def _short(value: object) -> str:

@@ -25,7 +25,7 @@ def row_of_images(run: Run, image_ids: npt.NDArray[np.int64], alt: str, *, colum
     buffer = io.BytesIO()
     made.save(buffer, "WEBP", quality=quality, method=2)
     source = data_uri(buffer.getvalue(), "image/webp")
-    return element("img", src=source, alt=alt, width=made.width, height=made.height, class_="strip", loading="lazy")
+    return element("img", src=source, alt=alt, width=made.width, height=made.height, class_="strip", decoding="async")
 
 
 def matrix(values: npt.NDArray[np.float64], name: str, *, side: int = 200, reverse: bool = False) -> Html:
