@@ -49,7 +49,7 @@ def report(
     layer : str, optional
         Which layer, where the run has banks of several.
     neurons : int or sequence of int
-        How many of the most telling directions get a section (the first ones where none was split), or which.
+        How many of the most telling directions get a section, or which.
     columns : int
         Images of each concept that are shown.
     quality : int
@@ -125,9 +125,9 @@ def _chosen(bank: ConceptBank, neurons: int | Sequence[int]) -> list[int]:
     if isinstance(neurons, int | np.integer) and not isinstance(neurons, bool):
         if neurons < 0:
             raise UsageError(f"the number of neurons to show must be at least 0, not {neurons}")
-        if not neurons:
-            return []
-        return bank.most_split(int(neurons)) or np.unique(bank.directions)[:neurons].tolist()
+        # First those that differ, then those whose images are much the same, then those that were not split.
+        telling = [*bank.most_split(int(neurons)), *bank.most_split(int(neurons), overlap=1.0)]
+        return list(dict.fromkeys([*telling, *bank.directions.tolist()]))[:neurons]
     wanted = list(dict.fromkeys(int(each) for each in neurons))  # type: ignore[union-attr]
     for direction in wanted:
         bank.position(direction)
