@@ -24,27 +24,34 @@ if TYPE_CHECKING:
     from .models import Model, Preprocess, load_model, wrap
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
-    from .visualize import concept_grid, overview
+    from .use import Crop, Heatmaps, ReceptiveField, concept_crops, heatmaps, receptive_field
+    from .visualize import concept_grid, heatmap_grid, overlay, overview
 
 __all__ = [
     "Activations",
     "Calibrated",
     "Concept",
     "ConceptBank",
+    "Crop",
     "Evaluation",
+    "Heatmaps",
     "Labels",
     "LayerDictionary",
     "Model",
     "MonosemeError",
     "Preprocess",
     "Published",
+    "ReceptiveField",
     "Run",
     "Splitter",
     "UsageError",
+    "concept_crops",
     "concept_grid",
     "disentangle",
     "embed",
     "evaluate",
+    "heatmap_grid",
+    "heatmaps",
     "join_labels",
     "judge_run",
     "load_bank",
@@ -53,7 +60,9 @@ __all__ = [
     "merge_concepts",
     "open_images",
     "open_run",
+    "overlay",
     "overview",
+    "receptive_field",
     "recut",
     "svd_directions",
     "verify_run",
@@ -68,7 +77,8 @@ _ROOMS = {
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
-    "visualize": ("concept_grid", "overview"),
+    "use": ("Crop", "Heatmaps", "ReceptiveField", "concept_crops", "heatmaps", "receptive_field"),
+    "visualize": ("concept_grid", "heatmap_grid", "overlay", "overview"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from ..banks import ConceptBank
+from ..banks import Concept, ConceptBank
 from ..base import MissingExtraError, UsageError, counted
 from ..runs import Run
 
@@ -50,8 +50,8 @@ def concept_grid(
         matplotlib is not installed.
     """
     panels = _panels(bank, run, direction, columns, rows, dropped=dropped)
-    title = f"{_start_name(bank)} {direction} of {bank.layer}: {counted(len(bank.for_direction(direction)), 'concept')}"
-    return _figure([(title, panels)], columns)
+    title = f"{start_name(bank)} {direction} of {bank.layer}: {counted(len(bank.for_direction(direction)), 'concept')}"
+    return figure_of([(title, panels)], columns * (_TILE + _GAP))
 
 
 def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns: int = 12) -> Figure:
@@ -69,17 +69,31 @@ def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns:
     sections = []
     for direction in directions:
         ids = bank.exemplars_of(direction)["image_id"].to_numpy()[:columns]
-        top = (f"strongest images\nof {_start_name(bank)} {direction}", GREY, _strip(run, ids, columns))
+        top = (f"strongest images\nof {start_name(bank)} {direction}", GREY, _strip(run, ids, columns))
         sections.append(("", [top, *_panels(bank, run, direction, columns, rows=1, dropped=False)]))
     if not sections:
         raise UsageError("name at least one direction to show")
-    return _figure(sections, columns)
+    return figure_of(sections, columns * (_TILE + _GAP))
 
 
 Panel = tuple[str, str, npt.NDArray[np.uint8]]
 
 
 def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int, *, dropped: bool) -> list[Panel]:
+    check_run(bank, run)
+    panels = []
+    for place, concept in enumerate(bank.for_direction(direction)):
+        strip = _strip(run, concept.image_ids[: columns * rows], columns)
+        panels.append((concept_label(run, concept), COLOURS[place % len(COLOURS)], strip))
+    exemplars = bank.exemplars_of(direction)
+    out = exemplars["image_id"].to_numpy()[exemplars["concept"].is_null().to_numpy(zero_copy_only=False)]
+    if dropped and len(out):
+        panels.append((f"dropped\n{counted(len(out), 'image')}", GREY, _strip(run, out[: columns * rows], columns)))
+    return panels
+
+
+def check_run(bank: ConceptBank, run: Run) -> None:
+    """Raise a `UsageError` when a bank was not made from a run."""
     made_from = bank.info.get("activations", {})
     if made_from.get("images") != len(run) or made_from.get("listing_digest") not in (
         None,
@@ -88,15 +102,12 @@ def _panels(bank: ConceptBank, run: Run, direction: int, columns: int, rows: int
         raise UsageError(
             f"the bank was not made from {run.path}, which holds {len(run):,} images; give the run it was made from"
         )
-    panels = []
-    for place, concept in enumerate(bank.for_direction(direction)):
-        text = f"concept {concept.number}\n{counted(concept.size, 'image')}\n{commonest(run, concept.image_ids, 1, width=16)}".rstrip()
-        panels.append((text, COLOURS[place % len(COLOURS)], _strip(run, concept.image_ids[: columns * rows], columns)))
-    exemplars = bank.exemplars_of(direction)
-    out = exemplars["image_id"].to_numpy()[exemplars["concept"].is_null().to_numpy(zero_copy_only=False)]
-    if dropped and len(out):
-        panels.append((f"dropped\n{counted(len(out), 'image')}", GREY, _strip(run, out[: columns * rows], columns)))
-    return panels
+
+
+def concept_label(run: Run, concept: Concept) -> str:
+    """What stands at the left of a concept's pictures: number, images, commonest label."""
+    label = commonest(run, concept.image_ids, 1, width=16)
+    return f"concept {concept.number}\n{counted(concept.size, 'image')}\n{label}".rstrip()
 
 
 def commonest(run: Run, image_ids: npt.ArrayLike, limit: int = 3, width: int = 60) -> str:
@@ -123,14 +134,14 @@ def _strip(run: Run, image_ids: npt.NDArray[np.int64], columns: int) -> npt.NDAr
     return np.asarray(canvas)
 
 
-def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
-    """Panels below each other, each with a coloured bar and a label at its left; a pixel of a tile is a pixel at 100 dpi."""
+def figure_of(sections: list[tuple[str, list[Panel]]], across: int) -> Figure:
+    """Panels `across` pixels wide below each other, each with a coloured bar and a label at its left; a pixel of a tile is a pixel at 100 dpi."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
     except ImportError as error:
         raise MissingExtraError("drawing a picture", package="matplotlib", extra="visualize") from error
-    width = _LABEL + columns * (_TILE + _GAP) + 10
+    width = _LABEL + across + 10
     heights = [28 * bool(title) + sum(panel[2].shape[0] + 10 for panel in panels) for title, panels in sections]
     height = sum(heights) + 22 * (len(sections) - 1) + 20
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
@@ -159,6 +170,7 @@ def _figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
     return figure
 
 
-def _start_name(bank: ConceptBank) -> str:
+def start_name(bank: ConceptBank) -> str:
+    """What a bank calls its directions."""
     kind = bank.info.get("parameters", {}).get("directions", "neurons")
     return {"neurons": "neuron", "svd": "singular direction", "scores": "score"}.get(kind, "direction")
