@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from ..base import MonosemeError, UsageError, first_line
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
     from ..models import Model, ToLayer
 
 Pair = tuple[int, int]
@@ -19,6 +22,7 @@ _Marginals = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 # So many pixels more, down and right, show the stride: a multiple of most strides that networks have.
 _MORE_PIXELS = 480
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -124,15 +128,14 @@ def receptive_field(
             _whole(first[axis], last[axis], (stride or even.stride)[axis] * (grid[axis] - 1)) for axis in (0, 1)
         ),
         effective=_pair(
-            np.mean([_holding(_without_floor(field[axis]), (1 + share) / 2) for field in middle]) for axis in (0, 1)
+            fmean(_holding(_without_floor(field[axis]), (1 + share) / 2) for field in middle) for axis in (0, 1)
         ),
         share=share,
         stride=stride or even.stride,
         offset=even.offset
         if stride is None
         else _pair(
-            np.mean([_gravity(field[axis]) for field in middle]) - stride[axis] * (grid[axis] - 1) / 2
-            for axis in (0, 1)
+            fmean(_gravity(field[axis]) for field in middle) - stride[axis] * (grid[axis] - 1) / 2 for axis in (0, 1)
         ),
     )
 
@@ -187,38 +190,56 @@ def _marginals(to_layer: ToLayer, size: Pair, positions: Sequence[Pair], samples
     """Squared gradient of each position, summed over noise pictures, channels and columns (or rows) of pixels."""
     import torch
 
-    from ..models import by_position
-
     generator = torch.Generator().manual_seed(seed)
-    shape = (samples, to_layer.model.input_size[0])
-    coarse = torch.randn(*shape, max(size[0] // 8, 1), max(size[1] // 8, 1), generator=generator)
-    noise = torch.nn.functional.interpolate(coarse, size, mode="bilinear")  # white noise alone is too unlike pictures
-    noise = noise + 0.3 * torch.randn(*shape, *size, generator=generator)
-    found = []
-    try:
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # its fast algorithms smear exact zeros
-            images = noise.to(to_layer.model.device).requires_grad_(True)
-            grid = by_position(to_layer(images), to_layer.info, size)
-            mixture = torch.randn(samples, grid.shape[-1], generator=generator).to(grid)
-            for place, (row, column) in enumerate(positions):
-                (gradient,) = torch.autograd.grad(
-                    (grid[:, row, column] * mixture).sum(), images, retain_graph=place + 1 < len(positions)
-                )
-                energy = gradient.cpu().double().square().sum(1)
-                each = energy.sum((1, 2), keepdim=True)
-                energy = (energy / each.where(each > 0, 1)).sum(0).numpy()  # no picture outweighs the others
-                found.append((energy.sum(1), energy.sum(0)))
-    except RuntimeError as error:
-        raise MonosemeError(
-            f"no gradient of layer {to_layer.info.name} reaches the input ({first_line(error)}), so its receptive field "
-            "cannot be measured; use ReceptiveField.even"
-        ) from error
-    if not all(down.sum() > 0 and np.isfinite(down).all() for down, _ in found):
+    sums = [(np.zeros(size[0]), np.zeros(size[1])) for _ in positions]
+    for begin in range(0, samples, _AT_ONCE):
+        noise = _noise((min(_AT_ONCE, samples - begin), to_layer.model.input_size[0], *size), generator)
+        try:
+            found = list(_energies(to_layer, noise, positions, generator))
+        except RuntimeError as error:
+            raise MonosemeError(
+                f"no gradient of layer {to_layer.info.name} reaches the input ({first_line(error)}), so its receptive field "
+                "cannot be measured; use ReceptiveField.even"
+            ) from error
+        for (down, across), energy in zip(sums, found, strict=True):
+            down += energy.sum((0, 2))
+            across += energy.sum((0, 1))
+    if not all(down.sum() > 0 and np.isfinite(down).all() for down, _ in sums):
         raise MonosemeError(
             f"the gradient of layer {to_layer.info.name} vanishes, so its receptive field cannot be measured; "
             "use ReceptiveField.even"
         )
-    return found
+    return sums
+
+
+def _energies(
+    to_layer: ToLayer, noise: Tensor, positions: Sequence[Pair], generator: Generator
+) -> Iterator[npt.NDArray[np.float64]]:
+    """For each position the (B, H, W) squared gradient of a random mixture of its neurons; each picture's sums to 1."""
+    import torch
+
+    from ..models import by_position
+
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # its fast algorithms smear exact zeros
+        images = noise.to(to_layer.model.device).requires_grad_(True)
+        grid = by_position(to_layer(images), to_layer.info, (noise.shape[2], noise.shape[3]))
+        mixture = torch.randn(len(noise), grid.shape[-1], generator=generator).to(grid)
+        for place, (row, column) in enumerate(positions):
+            (gradient,) = torch.autograd.grad(
+                (grid[:, row, column] * mixture).sum(), images, retain_graph=place + 1 < len(positions)
+            )
+            energy = gradient.cpu().double().square().sum(1).numpy()
+            total = energy.sum((1, 2), keepdims=True)
+            yield energy / np.where(total > 0, total, 1)
+
+
+def _noise(shape: tuple[int, int, int, int], generator: Generator) -> Tensor:
+    """Blots with grain: white noise alone is too unlike pictures."""
+    import torch
+
+    coarse = torch.randn(*shape[:2], max(shape[2] // 8, 1), max(shape[3] // 8, 1), generator=generator)
+    blots = torch.nn.functional.interpolate(coarse, shape[2:], mode="bilinear")
+    return blots + 0.3 * torch.randn(*shape, generator=generator)
 
 
 def _pair(values: Iterable[float]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ..banks import Concept, ConceptBank
-from ..base import Reporter, UsageError
+from ..base import Reporter, UsageError, counted
 from ..images import ImageSource
 from ..runs import Run, model_of, originals
 from ..use import Heatmaps, concept_crops, heatmaps, receptive_field
@@ -101,18 +101,19 @@ def heatmap_grid(
             if crops:
                 cut = [each[0].picture for each in concept_crops(maps, pictures)]
                 panels.append(("what its\npeaks see", colour, _strip(cut, columns)))
-    what = f"{start_name(bank)} {direction}" if direction is not None else "concepts"
-    return figure_of([(f"{what} of {bank.layer}: where the concepts are", panels)], columns * (_TILE + _GAP))
+    what = f"{start_name(bank)} {direction}" if direction is not None else counted(len(chosen), "concept")
+    title = f"{what} of {bank.layer}: where in the pictures the concepts are"
+    return figure_of([(title, panels)], columns * (_TILE + _GAP))
 
 
 def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
     """The direction that a concept was found from, in the bank's frame."""
     kind = bank.info.get("parameters", {}).get("directions", "neurons")
     if bank.starts is not None:
-        return bank.starts[bank.position(concept.direction)]
+        return np.asarray(bank.starts[bank.position(concept.direction)])
     if kind != "neurons":
         raise UsageError("the bank was made from scores, which are no directions and have no heatmap")
-    return np.eye(1, bank.vectors.shape[1], concept.direction, dtype=np.float32)[0]
+    return np.asarray(np.eye(bank.vectors.shape[1], dtype=np.float32)[concept.direction])
 
 
 def _overlays(

@@ -84,8 +84,7 @@ def overlay(
     made = photo + strength * (pale - photo)
     width = line if line is not None else max(2.0, max(picture.size) / 100)
     if width > 0 and inside.any():
-        # along the edge of what the model saw runs no line, for the map does not end there
-        away = np.where(known, ndimage.distance_transform_edt(~inside), np.inf)
+        away = ndimage.distance_transform_edt(~inside)
         edge = max(width / 4, 0.75)
         for outer, shade in ((width + 2 * edge, np.full(3, 255.0)), (width + edge, paint), (edge, np.full(3, 255.0))):
             cover = np.clip(outer + 0.5 - away, 0, 1)[..., None]
