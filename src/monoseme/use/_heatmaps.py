@@ -12,15 +12,14 @@ from PIL import Image
 
 from ..banks import ConceptBank, Frame
 from ..base import Activations, Reporter, Silent, UsageError, counted
+from ._asked import FloatArray, centre_of, checked_pictures, layer_of, vectors_of, windows_of
 from ._fields import ReceptiveField, receptive_field
 from ._place import on_picture
 
 if TYPE_CHECKING:
     import torch
 
-    from ..models import LayerInfo, Model
-
-FloatArray = npt.NDArray[np.float32]
+    from ..models import Model
 
 _MOST_BYTES = 2**30
 
@@ -191,21 +190,22 @@ def heatmaps(
 
     from ..models import ToLayer, by_position, pool
 
-    info, pooling = _layer_of(bank, model, layer, pooling)
-    numbers, vectors = _vectors(bank, concepts, detectors=detectors)
-    pictures = _checked(images)
-    seen = _windows(model, pictures, windows)
+    info, pooling = layer_of(bank, model, layer, pooling)
+    numbers, vectors = vectors_of(bank, concepts, detectors=detectors)
+    pictures = checked_pictures(images)
+    seen = windows_of(model, pictures, windows)
     if batch_size < 1:
         raise UsageError(f"a batch holds at least one picture, not {batch_size}")
     if (size := 4 * len(pictures) * len(vectors) * info.positions) > _MOST_BYTES:
         raise UsageError(
             f"the maps would take {size / 2**30:.1f} GiB; name fewer concepts, or give fewer pictures at a time"
         )
-    frame = bank.frame if centre is None else Frame(_centre(centre, info.channels), bank.frame.scale)
+    frame = bank.frame if centre is None else Frame(centre_of(centre, info.channels), bank.frame.scale)
     to_layer = ToLayer(model, info.name)
     onto = torch.from_numpy(vectors.T.copy()).to(model.device)
     maps, projections = [], []
-    with (progress or Silent()).task("heatmaps", len(pictures), "pictures") as task, torch.inference_mode():
+    with (progress or Silent()).task("heatmaps", len(pictures), "pictures") as task, torch.no_grad():
+        # not inference mode: what modules cache must stay fit for the gradients of a receptive field
         for first in range(0, len(pictures), batch_size):
             pixels = _pixels(model, pictures[first : first + batch_size])
             output = to_layer(model.preprocess.tensor(pixels, model.device))
@@ -246,93 +246,6 @@ def _like(grid: torch.Tensor, values: npt.NDArray[np.float64]) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(grid.device)
 
 
-def _layer_of(bank: ConceptBank, model: Model, layer: str | None, pooling: str | None) -> tuple[LayerInfo, str]:
-    """The layer that the bank's vectors belong to, in a model that has it and was the one embedded."""
-    from ..models import POOLINGS
-
-    made_from = bank.info.get("activations", {})
-    name = layer or bank.layer
-    if name == "array" and layer is None:
-        raise UsageError("the bank was made from an array and does not say of which layer; name the layer")
-    if model.resolve([name]) != (name,):
-        raise UsageError(f"name one layer, not {name}")
-    info = model.layers()[name]
-    width = bank.vectors.shape[1]
-    if info.channels != width:
-        raise UsageError(
-            f"layer {name} of {model.spec} has {counted(info.channels, 'neuron')}, but the bank's vectors have {width:,} "
-            "components; give the model and layer that the bank was made from"
-        )
-    recorded = made_from.get("weights_digest")
-    if recorded is not None and recorded != model.weights_digest:
-        raise UsageError(
-            f"the bank was made with other weights ({made_from.get('model')}) than {model.spec} has; give that model"
-        )
-    pooled = pooling or str(made_from.get("pooling", "mean"))
-    if pooled not in POOLINGS:
-        raise UsageError(f"unknown pooling {pooled!r}; use mean, max or cls")
-    if pooled == "cls" and not info.has_cls:
-        raise UsageError(f"layer {name} of {model.spec} has no class token to read; pool it by mean or max")
-    if info.layout == "NC":
-        raise UsageError(f"layer {name} gives one vector an image and no positions; choose a layer before its pooling")
-    return info, pooled
-
-
-def _vectors(
-    bank: ConceptBank, concepts: int | Sequence[int] | npt.ArrayLike | None, *, detectors: bool
-) -> tuple[npt.NDArray[np.int64] | None, FloatArray]:
-    """(numbers or None, (R, C) vectors)."""
-    if detectors and bank.detectors is None:
-        raise UsageError('the bank holds no detectors, for it was made with vector="mean"; use its vectors')
-    own = bank.detectors if detectors and bank.detectors is not None else bank.vectors
-    asked: npt.NDArray[Any] = np.arange(len(bank)) if concepts is None else np.asarray(concepts)
-    if asked.ndim == 2 and asked.dtype.kind in "fiu":
-        if asked.shape[1] != bank.vectors.shape[1] or not np.isfinite(asked).all():
-            raise UsageError(
-                f"vectors must be finite and have {bank.vectors.shape[1]:,} components as the bank's have, but have shape "
-                f"{asked.shape}"
-            )
-        return None, np.ascontiguousarray(asked, dtype=np.float32)
-    if asked.ndim > 1 or asked.dtype.kind not in "iu":
-        raise UsageError("concepts are named by their numbers, or given as an (R, C) array of vectors")
-    numbers = np.array([bank[int(number)].number for number in asked.reshape(-1)], dtype=np.int64)
-    if len(numbers) == 0:
-        raise UsageError("name at least one concept")
-    return numbers, own[numbers]
-
-
-def _checked(images: Sequence[Image.Image]) -> list[Image.Image]:
-    if isinstance(images, Image.Image):
-        raise UsageError("give a list of pictures, not one picture")
-    pictures = list(images)
-    if not pictures:
-        raise UsageError("give at least one picture")
-    for place, picture in enumerate(pictures):
-        if not isinstance(picture, Image.Image):
-            raise UsageError(
-                f"picture {place} is a {type(picture).__name__}; give PIL images, as monoseme.runs.originals loads them"
-            )
-        if 0 in picture.size:
-            raise UsageError(f"picture {place} has {picture.width} x {picture.height} pixels; leave it out")
-    return pictures
-
-
-def _windows(
-    model: Model, pictures: list[Image.Image], windows: npt.ArrayLike | None
-) -> npt.NDArray[np.float64] | None:
-    if windows is None:
-        found = [model.preprocess.window(picture.size) for picture in pictures]
-        return None if None in found else np.array(found, dtype=np.float64)
-    given = np.asarray(windows, dtype=np.float64)
-    sound = given.shape == (len(pictures), 4) and np.isfinite(given).all()
-    if not sound or not (given[:, :2] < given[:, 2:]).all():
-        raise UsageError(
-            f"windows must be (left, top, right, bottom) for each of {counted(len(pictures), 'picture')}, left before right "
-            "and top above bottom"
-        )
-    return given
-
-
 def _pixels(model: Model, pictures: list[Image.Image]) -> npt.NDArray[Any]:
     made = [model.preprocess.pixels(picture) for picture in pictures]
     if len({each.shape for each in made}) > 1:
@@ -340,19 +253,3 @@ def _pixels(model: Model, pictures: list[Image.Image]) -> npt.NDArray[Any]:
             "the preprocessing makes pictures of several shapes, which cannot form a batch; give it a crop"
         )
     return np.stack(made)
-
-
-def _centre(centre: npt.ArrayLike | Activations, width: int) -> npt.NDArray[np.float64]:
-    if isinstance(centre, Activations):
-        if centre.shape[1] != width:
-            raise UsageError(f"the activations have {centre.shape[1]:,} neurons, but the layer has {width:,}")
-        total = np.zeros(width)
-        for _, block in centre.blocks():
-            total += block.sum(0, dtype=np.float64)
-        return total / len(centre)
-    given = np.asarray(centre, dtype=np.float64)
-    if given.shape != (width,) or not np.isfinite(given).all():
-        raise UsageError(
-            f"the centre is one finite embedding of {width:,} components, not an array of shape {given.shape}"
-        )
-    return given

@@ -14,7 +14,7 @@ from ..banks import Concept, ConceptBank
 from ..base import Reporter, UsageError, counted
 from ..images import ImageSource
 from ..runs import Run, model_of, originals
-from ..use import Heatmaps, concept_crops, heatmaps, receptive_field
+from ..use import Heatmaps, concept_crops, heatmaps, mean_embedding, receptive_field
 from ._grids import COLOURS, GREY, Panel, check_run, concept_label, figure_of, start_name
 from ._overlay import overlay
 
@@ -86,13 +86,13 @@ def heatmap_grid(
         raise UsageError("there is no concept to show" + ("" if direction is None else f" in direction {direction}"))
     network = model_of(run, model)
     field = receptive_field(network, bank.layer)
-    acts = run.activations(bank.layer, bank.info["activations"].get("pooling"))
+    average = mean_embedding(run.activations(bank.layer, bank.info["activations"].get("pooling")))
     panels: list[Panel] = []
     with originals(run, images) as source:
         for place, concept in enumerate(chosen):
             pictures = source.load(concept.image_ids[:columns])
             vectors = [concept.vector, *([_start(bank, concept)] if start else [])]
-            maps = heatmaps(bank, network, pictures, np.stack(vectors), centre=acts, field=field, progress=progress)
+            maps = heatmaps(bank, network, pictures, np.stack(vectors), centre=average, field=field, progress=progress)
             colour = COLOURS[place % len(COLOURS)]
             panels.append((concept_label(run, concept), colour, _overlays(maps, pictures, 0, colour, columns)))
             if start:
