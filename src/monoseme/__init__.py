@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import Crop, Heatmaps, ReceptiveField, concept_crops, export_images, heatmaps, receptive_field
-    from .views import view_concept, view_layer, view_neuron
+    from .views import ConceptView, LayerView, NeuronView, view_concept, view_layer, view_neuron
     from .visualize import (
         activation_boxes,
         alignment_boxes,
@@ -50,13 +50,16 @@ __all__ = [
     "Calibrated",
     "Concept",
     "ConceptBank",
+    "ConceptView",
     "Crop",
     "Evaluation",
     "Heatmaps",
     "Labels",
     "LayerDictionary",
+    "LayerView",
     "Model",
     "MonosemeError",
+    "NeuronView",
     "Preprocess",
     "Published",
     "ReceptiveField",
@@ -113,7 +116,7 @@ _ROOMS = {
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": ("Crop", "Heatmaps", "ReceptiveField", "concept_crops", "export_images", "heatmaps", "receptive_field"),
     "reporting": ("report",),
-    "views": ("view_concept", "view_layer", "view_neuron"),
+    "views": ("ConceptView", "LayerView", "NeuronView", "view_concept", "view_layer", "view_neuron"),
     "visualize": (
         "activation_boxes",
         "alignment_boxes",
