@@ -27,6 +27,7 @@ CLASSES_WITH_METHODS = (
     "Activations",
     "Model",
     "Evaluation",
+    "FeatureImages",
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
@@ -35,6 +36,7 @@ GROUPS = {
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Pictures": ("concept_grid", "overview"),
+    "Feature visualisation": ("feature_images", "FeatureConfig", "FeatureImages", "feature_grid", "magnitude_spectrum"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 

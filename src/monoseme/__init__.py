@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .visualize import concept_grid, overview
+    from .visualize.feature import FeatureConfig, FeatureImages, feature_grid, feature_images, magnitude_spectrum
 
 __all__ = [
     "Activations",
@@ -32,6 +33,8 @@ __all__ = [
     "Concept",
     "ConceptBank",
     "Evaluation",
+    "FeatureConfig",
+    "FeatureImages",
     "Labels",
     "LayerDictionary",
     "Model",
@@ -45,11 +48,14 @@ __all__ = [
     "disentangle",
     "embed",
     "evaluate",
+    "feature_grid",
+    "feature_images",
     "join_labels",
     "judge_run",
     "load_bank",
     "load_dictionary",
     "load_model",
+    "magnitude_spectrum",
     "merge_concepts",
     "open_images",
     "open_run",
@@ -69,6 +75,7 @@ _ROOMS = {
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "visualize": ("concept_grid", "overview"),
+    "visualize.feature": ("FeatureConfig", "FeatureImages", "feature_grid", "feature_images", "magnitude_spectrum"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
