@@ -38,10 +38,10 @@ class FeatureConfig:
     """Of what the network is shown: side, or (height, width), in pixels; that of the images by default."""
     images: int = 1
     """Images for each direction."""
-    steps: int = 128
+    steps: int = 256
     """Steps of the optimiser."""
     learning_rate: float | None = None
-    """Length of the first steps; it falls to nothing by half a cosine. By default 0.2 for "fourier", 0.5 (radians) for
+    """Length of the first steps; it falls to nothing by half a cosine. By default 0.25 for "fourier", 1 (radian) for
     "maco", 0.1 for "pixels"."""
     parametrisation: str = "fourier"
     """What is optimised: the image's Fourier coefficients, scaled so that all frequencies start and move as in photographs
@@ -61,15 +61,15 @@ class FeatureConfig:
     """Weight of the similarity of an image to the others of its direction, which is subtracted (see `similarities`)."""
     jitter: float = 4.0
     """Before each step an image is moved by up to so many pixels each way,"""
-    scale: tuple[float, float] = (0.95, 1.05)
+    scale: tuple[float, float] = (0.9, 1.1)
     """made larger by a factor from this range,"""
-    rotate: float = 5.0
+    rotate: float = 8.0
     """turned by up to so many degrees,"""
     pad: int = 0
     """and shown in a grey frame so many pixels wide, for which it is made smaller: the network's input keeps its size."""
     crop: tuple[float, float] | None = None
     """Instead of the whole image show a square part: the share of its side in the first and in the last step. By default the
-    whole, (1, 1), but (0.8, 0.3) for "maco"."""
+    whole, (1, 1), but (0.9, 0.6) for "maco"."""
     views: int | None = None
     """How many changed copies of an image a step looks at; by default 1, and 4 for "maco"."""
     pass_relu: int = 16
@@ -113,7 +113,7 @@ class FeatureConfig:
     @property
     def rate(self) -> float:
         """The learning rate that holds."""
-        own = {"fourier": 0.2, "maco": 0.5, "pixels": 0.1}[self.parametrisation]
+        own = {"fourier": 0.25, "maco": 1.0, "pixels": 0.1}[self.parametrisation]
         return own if self.learning_rate is None else self.learning_rate
 
     @property
@@ -124,7 +124,7 @@ class FeatureConfig:
     @property
     def shown(self) -> tuple[float, float]:
         """The shares of the side that hold, in the first and the last step."""
-        return self.crop or ((0.8, 0.3) if self.parametrisation == "maco" else (1.0, 1.0))
+        return self.crop or ((0.9, 0.6) if self.parametrisation == "maco" else (1.0, 1.0))
 
     def with_settings(self, **settings: Any) -> FeatureConfig:
         """The same with some settings changed; raises a `UsageError` for one that does not exist."""

@@ -99,14 +99,8 @@ def feature_images(
     """
     keep_freed_memory()
     config = (config or FeatureConfig()).with_settings(**settings)
-    to_layer = ToLayer(model, layer)
-    rows, names = unit_rows(directions, to_layer.info)
-    channels, *own_size = model.input_size
-    size = pair((own_size[0], own_size[1]) if config.size is None else config.size)
-    resolution = size if config.resolution is None else pair(config.resolution)
-    made = parametrisation(config, size, channels, model.device, spectrum)
-    views = Views(config, size, resolution, seed)
-    work = Work(config, to_layer, to_input(model, normalise), made, views, resolution, seed)
+    work = prepare(model, layer, config, seed, normalise=normalise, spectrum=spectrum)
+    rows, names = unit_rows(directions, work.to_layer.info)
     memory = _memory_of_an_image(work, model)
     most = config.batch or max(1, min(_MOST_IMAGES, _MEMORY // max(memory * config.views_a_step, 1)))
     together = max(1, int(most) // config.images)  # images of a direction stay together
@@ -120,7 +114,7 @@ def feature_images(
             "normalise": None if normalise is None else CallablePreprocess(cast(Any, normalise)).describe(),
             "spectrum": None if spectrum is None else digest_bytes(np.asarray(spectrum, np.float32).tobytes()),
             "settings": asdict(replace(config, batch=together * config.images)),
-            "size": [*size, *resolution],
+            "size": [*work.parametrisation.size, *work.resolution],
         }
         kept = Checkpoint(Path(checkpoint), task)
     with kept or nullcontext():
@@ -135,6 +129,25 @@ def feature_images(
         config=config,
         info=info,
     )
+
+
+def prepare(
+    model: Model,
+    layer: str,
+    config: FeatureConfig,
+    seed: int,
+    *,
+    normalise: Callable[[Tensor], Tensor] | None = None,
+    spectrum: Array | None = None,
+) -> Work:
+    """What a step needs, put together."""
+    to_layer = ToLayer(model, layer)
+    channels, *own_size = model.input_size
+    size = pair((own_size[0], own_size[1]) if config.size is None else config.size)
+    resolution = size if config.resolution is None else pair(config.resolution)
+    made = parametrisation(config, size, channels, model.device, spectrum)
+    views = Views(config, size, resolution, seed)
+    return Work(config, to_layer, to_input(model, normalise), made, views, resolution, seed)
 
 
 def _batches(

@@ -38,7 +38,8 @@ def scores(found: Tensor, directions: Tensor, config: FeatureConfig) -> Tensor:
     dots = (found @ wanted[:, :, None]).squeeze(2)
     cosines = dots / found.norm(dim=2).clamp_min(1e-6)
     weights = cosines.clamp_min(_LEAST_COSINE).pow(config.cosine_exponent)
-    return (dots * weights).mean(1)
+    weighted: Tensor = (dots * weights).mean(1)
+    return weighted
 
 
 def similarities(found: Tensor, images: int) -> Tensor:

@@ -73,11 +73,11 @@ class Work:
         while state.step < self.config.steps and not state.stopped.all():
             going = ~state.stopped.repeat_interleave(n)
             if bool(going.all()):  # the usual case needs no copies
-                self._step(state, state.tensors, numbers, directions.repeat_interleave(n, 0), going)
+                self.step_once(state, state.tensors, numbers, directions.repeat_interleave(n, 0), going)
             else:
                 part = {name: tensor[going] for name, tensor in state.tensors.items()}
                 rows = directions[~state.stopped].repeat_interleave(n, 0)
-                self._step(state, part, numbers[going.numpy()], rows, going)
+                self.step_once(state, part, numbers[going.numpy()], rows, going)
                 for name, tensor in part.items():
                     state.tensors[name][going] = tensor
             state.step += 1
@@ -99,7 +99,7 @@ class Work:
         output = self.to_layer(self.to_input(shown))
         return embeddings(output, self.to_layer.info, self.resolution, self.config.where)
 
-    def _step(
+    def step_once(
         self,
         state: State,
         tensors: dict[str, Tensor],
