@@ -50,7 +50,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     import torch
-
     from tests.torchvision_shim import make_torchvision_importable
 
     make_torchvision_importable()

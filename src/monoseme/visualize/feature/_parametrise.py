@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...base import UsageError, counted
 from ._config import FeatureConfig, Size
-from ._spectrum import Array, colour_mix, frequencies, inverse_frequency
+from ._spectrum import Array, colour_mix, frequencies, inverse_frequency, multiplicity
 
 _START = 0.05
 """Spread of the values with which an image starts, in decorrelated channels."""
@@ -73,7 +73,7 @@ class Fourier(Parametrisation):
         scale = 1 / frequencies(size)
         self.shape = (channels, *scale.shape, 2)
         # with parameters of spread one an image has spread one
-        spread = np.sqrt(4 * (scale.astype(np.float64) ** 2).sum()) / (size[0] * size[1])
+        spread = np.sqrt(((multiplicity(size) * scale.astype(np.float64)) ** 2).sum()) / (size[0] * size[1])
         self._scale = torch.from_numpy((scale / spread).astype(np.float32))[..., None].to(device)
 
     def _start(self, random: np.random.Generator) -> Array:

@@ -60,17 +60,21 @@ _NAMES: dict[Callable[..., Any], tuple[str, ...]] = {
 class _Passing(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, floor: float, ceiling: float, in_place: bool) -> Tensor:
-        ctx.save_for_backward(tensor <= floor, tensor >= ceiling)
-        if not in_place:
-            return tensor.clamp(floor, ceiling)
-        ctx.mark_dirty(tensor)  # what was given may be used further on
-        return tensor.clamp_(floor, ceiling)
+        if in_place:
+            ctx.mark_dirty(tensor)  # what was given may be used further on
+        output = tensor.clamp_(floor, ceiling) if in_place else tensor.clamp(floor, ceiling)
+        ctx.save_for_backward(output)
+        ctx.ends = floor, ceiling
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        below, above = ctx.saved_tensors
-        usual = gradient.masked_fill(below | above, 0)
-        # it is the gradient of a loss, which falls the other way
-        passed = gradient.masked_fill((below & (gradient > 0)) | (above & (gradient < 0)), 0)
-        silent = (usual.flatten(1) == 0).all(1).view(-1, *(1,) * (gradient.ndim - 1))
-        return torch.where(silent, passed, usual), None, None, None
+        (output,) = ctx.saved_tensors
+        floor, ceiling = ctx.ends
+        usual: Tensor = torch.ops.aten.hardtanh_backward(gradient, output, floor, ceiling)
+        silent = ~usual.any(dim=tuple(range(1, usual.ndim)), keepdim=True)
+        if bool(silent.any()):
+            # it is the gradient of a loss, which falls the other way
+            further = ((output <= floor) & (gradient > 0)) | ((output >= ceiling) & (gradient < 0))
+            usual = torch.where(silent, gradient.masked_fill(further, 0), usual)
+        return usual, None, None, None

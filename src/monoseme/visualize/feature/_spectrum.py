@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float32]
 # decorrelated channel, with its spread.
 _COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 _PHOTOGRAPH_SPREAD = 1.5
-"""Standard deviation of photographs in the first decorrelated channel (those of Caltech-101 have 1.5)."""
+"""Standard deviation of a photograph in a decorrelated channel (of 192 of Caltech-101 the medians are 2.2, 1.3 and 1.2)."""
 _DARKEST = 0.02
 """Pixels are kept away from 0 and 1 by so much, where their logit has no end."""
 
