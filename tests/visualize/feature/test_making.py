@@ -96,9 +96,9 @@ def test_any_number_of_channels_will_do(channels):
     net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU())
     preprocess = lambda image: torch.zeros(channels, 16, 16)  # noqa: E731
     model = ms.wrap(net, preprocess, device="cpu")
-    made = ms.feature_images(model, "0", [0], normalise=lambda pixels: 2 * pixels - 1, steps=5)
+    made = ms.feature_images(model, "0", [0], normalise=lambda pixels: 2 * pixels - 1, steps=20)
     assert made.pixels.shape == (1, 1, 16, 16, channels)
-    assert made.activation[0, 0] > 0
+    assert made.activation[0, 0] > made.history[0, 0, 0] + 0.02
 
 
 def test_tokens_are_driven_without_the_class_token():
@@ -114,10 +114,10 @@ def test_tokens_are_driven_without_the_class_token():
             return self.norm(torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1))
 
     model = ms.wrap(Tokens(), ms.Preprocess.imagenet(32), device="cpu")
-    made = ms.feature_images(model, "norm", [2], steps=30)
+    made = ms.feature_images(model, "norm", [2], steps=60, learning_rate=1.0)
     assert model.layers()["norm"].layout == "NLC"
     grey = model.module(torch.full((1, 3, 32, 32), 0.2))[0, 1:, 2].mean().item()
-    assert grey + 0.05 < made.activation[0, 0] < 50 / 17  # what the class token alone would bring
+    assert grey + 0.1 < made.activation[0, 0] < 50 / 17  # what the class token alone would bring
 
 
 def test_maco_says_where_the_objective_looked():
