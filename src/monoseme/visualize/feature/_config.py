@@ -92,8 +92,8 @@ class FeatureConfig:
             raise UsageError(f"sign is 1 (drive the direction up) or -1 (down), not {self.sign}")
         for name in ("images", "steps", "views", "patience", "batch"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, not {value}")
+            if value is not None and not (value >= 1 and value == int(value)):
+                raise UsageError(f"{name} must be a whole number of at least 1, not {value}")
         for name in ("jitter", "rotate", "pad", "diversity", "pass_relu", "tolerance", "cosine_exponent"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
@@ -137,4 +137,4 @@ class FeatureConfig:
 
 def pair(size: int | Size) -> Size:
     """(height, width)."""
-    return (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    return (int(size[0]), int(size[1])) if isinstance(size, tuple | list) else (int(size), int(size))

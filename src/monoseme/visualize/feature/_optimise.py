@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ class State:
     """"parameters", and Adam's "momentum" and "squares", each (D * n, *shape); for MaCo "seen" (D * n, H, W)."""
     history: Tensor
     """(steps, D * n) objective of each step, NaN where none was made."""
-    stopped: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    stopped: Tensor
     """(D,) whether a direction is done with."""
 
 
@@ -107,6 +107,7 @@ class Work:
         directions: Tensor,
         going: Tensor,
     ) -> None:
+        """One step of the images `numbers` (B,), in place, where `going` (D * n,) marks them among those of `state`."""
         config = self.config
         parameters = tensors["parameters"].requires_grad_()
         with PassingReLUs() if state.step < config.pass_relu else nullcontext():
