@@ -30,6 +30,7 @@ CLASSES_WITH_METHODS = (
     "Evaluation",
     "Heatmaps",
     "ReceptiveField",
+    "FeatureImages",
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
@@ -58,6 +59,7 @@ GROUPS = {
         "save_figure",
     ),
     "Reports": ("report",),
+    "Feature visualisation": ("feature_images", "FeatureConfig", "FeatureImages", "feature_grid", "magnitude_spectrum"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 

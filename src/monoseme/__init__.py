@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         similarity_matrices,
         singular_similarity,
     )
+    from .visualize.feature import FeatureConfig, FeatureImages, feature_grid, feature_images, magnitude_spectrum
 
 __all__ = [
     "Activations",
@@ -53,6 +54,8 @@ __all__ = [
     "ConceptView",
     "Crop",
     "Evaluation",
+    "FeatureConfig",
+    "FeatureImages",
     "Heatmaps",
     "Labels",
     "LayerDictionary",
@@ -80,6 +83,8 @@ __all__ = [
     "evaluate",
     "exemplar_map",
     "export_images",
+    "feature_grid",
+    "feature_images",
     "heatmap_grid",
     "heatmaps",
     "join_labels",
@@ -87,6 +92,7 @@ __all__ = [
     "load_bank",
     "load_dictionary",
     "load_model",
+    "magnitude_spectrum",
     "merge_concepts",
     "open_images",
     "open_run",
@@ -134,6 +140,7 @@ _ROOMS = {
         "similarity_matrices",
         "singular_similarity",
     ),
+    "visualize.feature": ("FeatureConfig", "FeatureImages", "feature_grid", "feature_images", "magnitude_spectrum"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -222,6 +222,13 @@ PICTURES = {
             p.bank, p.run, n, model=p.model, images=p.images, start=p.view(n).start is not None, progress=p.progress
         ),
     ),
+    "features": Kind(
+        "neuron",
+        "model",
+        "images that drive the neuron and each of its concept vectors",
+        "ms.feature_images(model, layer, bank.vectors[[7, 8]])",
+        lambda p, n: _features(p, n),
+    ),
     "histogram": Kind(
         "layer",
         "run",
@@ -238,6 +245,27 @@ PICTURES = {
     ),
 }
 """By the name that the command line takes."""
+
+
+IMAGES_A_ROW = 4
+"""Feature images of each direction."""
+
+
+def _features(pictures: Pictures, direction: int) -> Figure:
+    """A row of images that drive the direction itself, then one for each of its concepts."""
+    from .feature import feature_grid, feature_images
+
+    view = pictures.view(direction)
+    rows = [(f"concept {concept.number}", concept.vector) for concept in view.concepts]
+    if view.start is not None:
+        rows.insert(0, (view.name, view.start))
+    if not rows:
+        raise UsageError(f"{view.name} of {pictures.bank.layer} has no concept vector; choose another one")
+    raw = pictures.bank.frame.fold(np.stack([vector for _, vector in rows]))
+    made = feature_images(
+        pictures.model, pictures.bank.layer, raw, images=IMAGES_A_ROW, diversity=0.2, progress=pictures.progress
+    )
+    return feature_grid(made, [name for name, _ in rows])
 
 
 def kind_of(what: str) -> Kind:
