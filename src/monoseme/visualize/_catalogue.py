@@ -247,7 +247,7 @@ PICTURES = {
 """By the name that the command line takes."""
 
 
-FEATURES: dict[str, Any] = {"parametrisation": "maco", "images": 2, "steps": 128}
+FEATURES: dict[str, Any] = {"parametrisation": "maco", "steps": 128}
 """MaCo, which says by transparency what matters, and shows something also behind a ReLU6, where activations end at 6."""
 
 
