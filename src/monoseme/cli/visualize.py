@@ -15,7 +15,6 @@ from ._common import (
     Json,
     LayerOption,
     Quiet,
-    RunFolder,
     Stopped,
     Weights,
     numbers,
@@ -26,7 +25,9 @@ from ._common import (
 
 
 def visualize(
-    run: RunFolder,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="A folder made by monoseme embed.", show_default=False)
+    ] = None,
     neuron: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +72,8 @@ def visualize(
             as_json,
         )
         return
+    if run is None:
+        raise UsageError("name the run whose neurons are to be drawn; --list needs none")
     from ..base import join_words
 
     if suffix not in FORMATS:
