@@ -27,6 +27,8 @@ CLASSES_WITH_METHODS = (
     "Activations",
     "Model",
     "Evaluation",
+    "Heatmaps",
+    "ReceptiveField",
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
@@ -35,7 +37,8 @@ GROUPS = {
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
     "Use": ("export_images",),
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
-    "Pictures": ("concept_grid", "overview"),
+    "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
+    "Pictures": ("concept_grid", "overview", "heatmap_grid", "overlay"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .reporting import report
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
-    from .use import export_images
+    from .use import Crop, Heatmaps, ReceptiveField, concept_crops, export_images, heatmaps, receptive_field
     from .views import view_concept, view_layer, view_neuron
     from .visualize import (
         activation_boxes,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         dendrogram,
         distance_boxes,
         exemplar_map,
+        heatmap_grid,
+        overlay,
         overview,
         save_figure,
         similarity_matrices,
@@ -48,19 +50,23 @@ __all__ = [
     "Calibrated",
     "Concept",
     "ConceptBank",
+    "Crop",
     "Evaluation",
+    "Heatmaps",
     "Labels",
     "LayerDictionary",
     "Model",
     "MonosemeError",
     "Preprocess",
     "Published",
+    "ReceptiveField",
     "Run",
     "Splitter",
     "UsageError",
     "activation_boxes",
     "alignment_boxes",
     "concept_composition",
+    "concept_crops",
     "concept_grid",
     "concept_histogram",
     "concept_map",
@@ -71,6 +77,8 @@ __all__ = [
     "evaluate",
     "exemplar_map",
     "export_images",
+    "heatmap_grid",
+    "heatmaps",
     "join_labels",
     "judge_run",
     "load_bank",
@@ -79,7 +87,9 @@ __all__ = [
     "merge_concepts",
     "open_images",
     "open_run",
+    "overlay",
     "overview",
+    "receptive_field",
     "recut",
     "report",
     "save_figure",
@@ -101,7 +111,7 @@ _ROOMS = {
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
-    "use": ("export_images",),
+    "use": ("Crop", "Heatmaps", "ReceptiveField", "concept_crops", "export_images", "heatmaps", "receptive_field"),
     "reporting": ("report",),
     "views": ("view_concept", "view_layer", "view_neuron"),
     "visualize": (
@@ -114,6 +124,8 @@ _ROOMS = {
         "dendrogram",
         "distance_boxes",
         "exemplar_map",
+        "heatmap_grid",
+        "overlay",
         "overview",
         "save_figure",
         "similarity_matrices",

@@ -220,3 +220,38 @@ def test_a_composed_transform_is_described_by_its_settings():
 
     assert described(10) == described(10)
     assert described(10)["digest"] != described(12)["digest"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.tuples(st.integers(40, 90), st.integers(40, 90)),
+    st.one_of(st.none(), st.integers(30, 120), st.tuples(st.integers(30, 120), st.integers(30, 120))),
+    st.one_of(st.none(), st.tuples(st.integers(24, 100), st.integers(24, 100))),
+    st.sampled_from(["even", "down"]),
+    st.tuples(st.floats(0.3, 0.7), st.floats(0.3, 0.7)),
+)
+def test_the_window_says_where_a_marker_comes_out(shape, resize, crop, half_pixel, place):
+    preprocess = Preprocess(resize, crop, "bilinear", (0.0,), (1.0,), channels=1, half_pixel=half_pixel)
+    width, height = shape
+    x, y = int(place[0] * (width - 6)), int(place[1] * (height - 6))
+    picture = np.zeros((height, width), np.uint8)
+    picture[y : y + 6, x : x + 6] = 255
+    pixels = preprocess.pixels(Image.fromarray(picture))[..., 0].astype(float)
+    left, top, right, bottom = preprocess.window(shape)
+    marker = ((x + 3 - left) / (right - left) * pixels.shape[1], (y + 3 - top) / (bottom - top) * pixels.shape[0])
+    reach = [4 * pixels.shape[1] / (right - left), 4 * pixels.shape[0] / (bottom - top)]
+    if all(r < m < n - r for m, r, n in zip(marker, reach, pixels.shape[::-1], strict=True)):
+        found = [np.average(np.arange(n) + 0.5, weights=pixels.sum(axis)) for axis, n in enumerate(pixels.shape[::-1])]
+        np.testing.assert_allclose(found, marker, atol=0.1)  # 8 bits round a little
+    else:
+        assert pixels[: pixels.shape[0]].sum() <= 255 * 4 * reach[0] * reach[1]
+
+
+def test_the_window_of_padding_reaches_beyond_the_picture():
+    preprocess = replace(IMAGENET, resize=None, crop=(10, 21))
+    assert preprocess.window((20, 30)) == (0, 10, 21, 20)
+    assert preprocess.window((16, 7)) == (-2, -1, 19, 9)
+    assert replace(IMAGENET, resize=(10, 20), crop=None).window((300, 70)) == (0, 0, 300, 70)
+    assert CallablePreprocess(to_tensor).window((300, 70)) is None
+    with pytest.raises(UsageError, match="0 x 5 pixels"):
+        IMAGENET.window((0, 5))

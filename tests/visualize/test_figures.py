@@ -211,7 +211,12 @@ def test_notebooks_can_ask_a_figure_for_its_picture(view):
 @pytest.mark.parametrize("what", list(PICTURES))
 def test_every_kind_of_picture_can_be_drawn_by_name(bank, small_run, small_model, what, view):
     pictures = Pictures(bank, small_run, model=small_model, projection="pca")
-    assert pictures.draw(what, view.direction).axes
+    figure = pictures.draw(what, view.direction)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.get_position()
+        assert min(box.x0, box.y0) > -0.01
+        assert max(box.x1, box.y1) < 1.01
 
 
 def test_what_a_picture_needs_and_lacks_is_said(bank, small_run, view, tmp_path, photos, small_model):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
     from ._specs import PREFIXES, load_model
-    from ._taps import POOLINGS, Tap, TapOutput, Tapped
+    from ._taps import POOLINGS, Tap, TapOutput, Tapped, pool
 
 __all__ = [
     "LAYOUTS",
@@ -35,6 +35,7 @@ __all__ = [
     "by_position",
     "keep_freed_memory",
     "load_model",
+    "pool",
     "wrap",
 ]
 
@@ -50,6 +51,7 @@ _NEED_TORCH = {
     "ToLayer": "_positions",
     "by_position": "_positions",
     "load_model": "_specs",
+    "pool": "_taps",
     "wrap": "_model",
 }
 

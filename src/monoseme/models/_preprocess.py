@@ -127,6 +127,33 @@ class Preprocess:
             image = _centre_crop(image, self.crop, self.half_pixel)
         return np.asarray(image).reshape(image.height, image.width, self.channels)
 
+    def window(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Which rectangle of a picture of `size` (width, height) becomes the model's input.
+
+        Returns
+        -------
+        left, top, right, bottom : float
+            In pixels of the picture. Where the input is padded, the rectangle reaches beyond the picture.
+
+        Raises
+        ------
+        UsageError
+            The picture has no pixels.
+
+        Examples
+        --------
+        >>> Preprocess.imagenet(224).window((512, 256))
+        (144.0, 16.0, 368.0, 240.0)
+        """
+        width, height = size
+        if width < 1 or height < 1:
+            raise UsageError(f"a picture of {width} x {height} pixels shows nothing; leave it out")
+        across, down = resized_size(size, self.resize) if self.resize is not None else size
+        left, top, right, bottom = 0, 0, across, down
+        if self.crop is not None:
+            left, top, right, bottom = _crop_box((across, down), self.crop, self.half_pixel)
+        return left * width / across, top * height / down, right * width / across, bottom * height / down
+
     def tensor(self, pixels: npt.NDArray[np.uint8], device: torch.device | str | None = None) -> torch.Tensor:
         """Pictures as `pixels` gives them, (B, H, W, channels) uint8, as the float32 (B, channels, H, W) that the model takes.
 
@@ -240,6 +267,10 @@ class CallablePreprocess:
         batch = torch.from_numpy(array if array.flags.writeable else array.copy())
         return batch.to(device).contiguous(memory_format=torch.channels_last)
 
+    def window(self, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+        """None: what part of the picture the function keeps is not known."""
+        return None
+
     def short_side(self) -> int | None:
         """None: what the function needs is not known."""
         return None
@@ -292,16 +323,20 @@ def resized_size(size: tuple[int, int], resize: int | tuple[int, int]) -> tuple[
 
 
 def _centre_crop(image: Image.Image, crop: tuple[int, int], half_pixel: str) -> Image.Image:
+    box = _crop_box(image.size, crop, half_pixel)
+    return image if box == (0, 0, *image.size) else image.crop(box)  # what lies outside of the picture becomes black
+
+
+def _crop_box(size: tuple[int, int], crop: tuple[int, int], half_pixel: str) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the centre crop of a picture of `size`; it reaches beyond a smaller picture."""
     height, width = crop
-    if image.height < height or image.width < width:
-        padded = Image.new(image.mode, (max(image.width, width), max(image.height, height)))
-        padded.paste(image, (max(width - image.width, 0) // 2, max(height - image.height, 0) // 2))
-        image = padded
     place = round if half_pixel == "even" else math.floor
-    top, left = place((image.height - height) / 2), place((image.width - width) / 2)
-    if (image.width, image.height) == (width, height):
-        return image
-    return image.crop((left, top, left + width, top + height))
+    # a smaller picture is padded first, by half of what it lacks rounded down
+    left, top = (
+        place((have - want) / 2) if have >= want else -((want - have) // 2)
+        for have, want in zip(size, (width, height), strict=True)
+    )
+    return left, top, left + width, top + height
 
 
 def _sides(size: int | tuple[int, int] | None) -> tuple[int, ...]:

@@ -1,5 +1,19 @@
-"""A bank put to use: a bank and its run come in, images sorted into folders go out."""
+"""A bank put to use: a bank, its model and pictures come in; where in a picture a concept is, and folders of images, go out."""
 
+from ._asked import mean_embedding
+from ._crops import Crop, concept_crops
+from ._fields import ReceptiveField, receptive_field
 from ._folders import MANIFEST, export_images
+from ._heatmaps import Heatmaps, heatmaps
 
-__all__ = ["MANIFEST", "export_images"]
+__all__ = [
+    "MANIFEST",
+    "Crop",
+    "Heatmaps",
+    "ReceptiveField",
+    "concept_crops",
+    "export_images",
+    "heatmaps",
+    "mean_embedding",
+    "receptive_field",
+]

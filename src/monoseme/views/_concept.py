@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..banks import Concept, ConceptBank
 from ..base import Labels
-from ..evaluation import Evaluation
 from ..runs import Run
 from ._measures import Composition, composition
 from ._neuron import require_run, shown_labels
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluation
 
 
 class Evidence(NamedTuple):

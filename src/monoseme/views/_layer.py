@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,11 @@ import pyarrow as pa
 
 from ..banks import ConceptBank
 from ..base import Labels
-from ..evaluation import Evaluation
 from ..runs import Run
 from ._neuron import require_run, shown_labels
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluation
 
 DIRECTIONS = pa.schema(
     [

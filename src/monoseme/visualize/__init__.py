@@ -4,8 +4,10 @@ from ._boxes import activation_boxes, alignment_boxes, distance_boxes
 from ._catalogue import PICTURES, Kind, Pictures, kind_of, needs_only_the_run
 from ._dendrogram import dendrogram
 from ._grids import concept_grid, overview
+from ._heat import heatmap_grid
 from ._maps import concept_map, exemplar_map
 from ._matrices import similarity_matrices
+from ._overlay import overlay
 from ._style import FORMATS, save_figure
 from ._tiles import strip, tiles
 from ._vectors import concept_composition, concept_histogram, singular_similarity
@@ -24,8 +26,10 @@ __all__ = [
     "dendrogram",
     "distance_boxes",
     "exemplar_map",
+    "heatmap_grid",
     "kind_of",
     "needs_only_the_run",
+    "overlay",
     "overview",
     "save_figure",
     "similarity_matrices",

@@ -63,8 +63,10 @@ def concept_grid(
     if before:
         clusters = counted(len(np.unique(view.cluster)), "cluster")
         title = f"{view.name} of {bank.layer}: {clusters} before any image was dropped"
-        return grid_figure([(title, _cluster_panels(view, run, columns, rows or len(view.image_ids)))], columns)
-    return grid_figure([(view.title, _panels(view, run, columns, rows or 2, dropped=dropped))], columns)
+        return grid_figure(
+            [(title, _cluster_panels(view, run, columns, rows or len(view.image_ids)))], columns * (TILE + GAP)
+        )
+    return grid_figure([(view.title, _panels(view, run, columns, rows or 2, dropped=dropped))], columns * (TILE + GAP))
 
 
 def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns: int = 12) -> Figure:
@@ -87,7 +89,7 @@ def overview(bank: ConceptBank, run: Run, directions: Sequence[int], *, columns:
         sections.append(("", [top, *_panels(view, run, columns, rows=1, dropped=False)]))
     if not sections:
         raise UsageError("name at least one direction to show")
-    return grid_figure(sections, columns)
+    return grid_figure(sections, columns * (TILE + GAP))
 
 
 def _panels(view: NeuronView, run: Run, columns: int, rows: int, *, dropped: bool) -> list[Panel]:
@@ -100,7 +102,9 @@ def _panels(view: NeuronView, run: Run, columns: int, rows: int, *, dropped: boo
             name, colour = "dropped", GREY
         else:
             continue
-        panels.append((_text(name, ids, view.labels), colour, np.asarray(strip(run, ids[: columns * rows], columns))))
+        panels.append(
+            (panel_text(name, ids, view.labels), colour, np.asarray(strip(run, ids[: columns * rows], columns)))
+        )
     return panels
 
 
@@ -116,17 +120,18 @@ def _cluster_panels(view: NeuronView, run: Run, columns: int, rows: int) -> list
         colour = GREY if concept is None else mark(place).colour
         ids = view.image_ids[places]
         picture = strip(run, ids[: columns * rows], columns, pale=range(len(kept), len(ids)))
-        panels.append((_text(name, ids, view.labels), colour, np.asarray(picture)))
+        panels.append((panel_text(name, ids, view.labels), colour, np.asarray(picture)))
     return panels
 
 
-def _text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels) -> str:
+def panel_text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels) -> str:
+    """What stands at the left of pictures: a name, how many they are, their commonest label."""
     return f"{name}\n{counted(len(image_ids), 'image')}\n{labels.commonest(image_ids, 1, width=16)}".rstrip()
 
 
-def grid_figure(sections: list[tuple[str, list[Panel]]], columns: int) -> Figure:
-    """Panels below each other, each with a coloured bar and a label at its left; a pixel of a tile is a pixel at 100 dpi."""
-    width = _LABEL + columns * (TILE + GAP) + 10
+def grid_figure(sections: list[tuple[str, list[Panel]]], across: int) -> Figure:
+    """Panels `across` pixels wide below each other, each with a coloured bar and a label at its left; a pixel of a tile is a pixel at 100 dpi."""
+    width = _LABEL + across + 10
     heights = [28 * bool(title) + sum(panel[2].shape[0] + 10 for panel in panels) for title, panels in sections]
     height = sum(heights) + 22 * (len(sections) - 1) + 20
     figure = new_figure(width, height)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NAMES = {"cosine": "cosine", "pearson": "Pearson", "euclidean": "distance"}
-_SIDE = 310
+_SIDE, _PITCH = 240, 330
 
 
 def similarity_matrices(view: NeuronView) -> Figure:
@@ -33,22 +33,25 @@ def similarity_matrices(view: NeuronView) -> Figure:
     """
     own = view.direction if view.bank.starts is None and view.start is not None else None
     variants = [None] if own is None else [None, own]
-    figure = new_figure(len(METRICS) * _SIDE + 60, len(variants) * _SIDE + 50)
-    figure.set_layout_engine("constrained")
-    figure.suptitle(view.title, x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
-    axes = figure.subplots(len(variants), len(METRICS), squeeze=False)
+    wide, high = len(METRICS) * _PITCH + 30, len(variants) * _PITCH + 40
+    figure = new_figure(wide, high)
+    figure.suptitle(
+        view.title, x=0.01, y=1 - 10 / high, ha="left", va="top", fontsize=10, fontweight="bold", parse_math=False
+    )
     for row, without in enumerate(variants):
         for column, metric in enumerate(METRICS):
             matrix = similarities(view.embeddings, metric, without=without)[np.ix_(view.order, view.order)]
             apart = matrix[~np.eye(len(matrix), dtype=np.bool_)]
-            low, high = (float(apart.min()), float(apart.max())) if len(apart) else (0.0, 1.0)
-            each = axes[row, column]
+            least, most = (float(apart.min()), float(apart.max())) if len(apart) else (0.0, 1.0)
+            left, bottom = 40 + column * _PITCH, high - 60 - row * _PITCH - _SIDE
+            each = figure.add_axes((left / wide, bottom / high, _SIDE / wide, _SIDE / high))
             colours = "viridis_r" if metric == "euclidean" else "viridis"  # bright is alike in all of them
-            shown = each.imshow(matrix, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+            shown = each.imshow(matrix, cmap=colours, vmin=least, vmax=most, interpolation="nearest")
             _bounds(each, view)
             name = _NAMES[metric] if without is None else f"{_NAMES[metric]} without neuron {without}"
             title(each, name)
-            bar = figure.colorbar(shown, ax=each, shrink=0.75)
+            beside = figure.add_axes(((left + _SIDE + 8) / wide, bottom / high, 10 / wide, _SIDE / high))
+            bar = figure.colorbar(shown, cax=beside)
             bar.ax.tick_params(labelsize=7)
     return figure
 

@@ -81,12 +81,16 @@ def singular_similarity(view: NeuronView, singular: npt.ArrayLike, *, named: int
     ]
     if view.start is not None:
         rows.append((view.name, GREY, np.asarray(singular, dtype=np.float32) @ view.start))
+    from matplotlib.ticker import NullLocator
+
     figure, axes = panels(900, 60 + 150 * len(rows), 1, len(rows), sharex=True, sharey=True)
     for each, (name, colour, values) in zip(axes, rows, strict=True):
         order = np.arange(len(values))
         each.vlines(order, 0, values, color=colour, linewidth=0.9)
         each.axhline(0, color=GREY, linewidth=0.6)
         each.set_xscale("symlog", linthresh=1)
+        each.set_xticks([0, *(10**power for power in range(6) if 10**power < len(values))], minor=False)
+        each.xaxis.set_minor_locator(NullLocator())
         each.set_ylabel(name)
         for place in np.argsort(-np.abs(values), kind="stable")[:named]:
             if abs(values[place]) < _WORTH_NAMING:

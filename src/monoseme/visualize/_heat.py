@@ -1,0 +1,141 @@
+"""Where in its exemplars a concept is: heatmaps laid over the photographs, and what the peaks see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from ..banks import Concept, ConceptBank
+from ..base import Reporter, UsageError, counted
+from ..images import ImageSource
+from ..runs import Run, model_of, originals
+from ..use import Heatmaps, concept_crops, heatmaps, mean_embedding, receptive_field
+from ..views import require_run
+from ._grids import Panel, grid_figure, panel_text
+from ._overlay import overlay
+from ._style import GREY, mark
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..models import Model
+
+_TILE, _GAP = 150, 6
+_FINE = 2  # overlays are drawn so many times as large and then reduced, for smooth lines
+
+
+def heatmap_grid(
+    bank: ConceptBank,
+    run: Run,
+    direction: int | None = None,
+    concepts: Sequence[int] | None = None,
+    *,
+    model: Model | str | None = None,
+    images: str | PathLike[str] | Sequence[str | PathLike[str]] | ImageSource | object | None = None,
+    columns: int = 6,
+    crops: bool = True,
+    start: bool = False,
+    progress: Reporter | None = None,
+) -> Figure:
+    """The strongest exemplars of each concept of a direction, with the place where the concept is, and what is there.
+
+    Photographs are as they are where a concept's heatmap reaches half of its peak in the picture, and fade elsewhere; zero is
+    the average image of the run. Each picture has its own peak: the figure says where, not how much. Below are the crops
+    round the peaks, as large as the effective receptive field.
+
+    Parameters
+    ----------
+    bank, run
+        The bank, and the run it was made from.
+    direction : int, optional
+        Whose concepts: a neuron's number, or a row of the directions.
+    concepts : sequence of int, optional
+        In place of a direction, which concepts.
+    model : Model or str, optional
+        The run's model; by default loaded as the run records it.
+    images : optional
+        Where the images are; by default where they were when the run was made.
+    columns : int
+        Exemplars of each concept.
+    crops : bool
+        Whether crops are shown.
+    start : bool
+        Whether the heatmap of the direction itself is shown too, on the same pictures, in grey.
+    progress : Reporter, optional
+        Told of the forward passes.
+
+    Raises
+    ------
+    UsageError
+        The bank has no such direction or concept, belongs to another run, or model or images are not at hand.
+    MonosemeError
+        An image has changed or is gone.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    require_run(bank, run)
+    if (direction is None) == (concepts is None):
+        raise UsageError("name either a direction or concepts to show")
+    if columns < 1:
+        raise UsageError(f"show at least one exemplar of each concept, not {columns}")
+    chosen = bank.for_direction(direction) if direction is not None else [bank[number] for number in concepts or ()]
+    if not chosen:
+        raise UsageError("there is no concept to show" + ("" if direction is None else f" in direction {direction}"))
+    network = model_of(run, model)
+    field = receptive_field(network, bank.layer)
+    average = mean_embedding(run.activations(bank.layer, bank.info["activations"].get("pooling")))
+    labels = run.shown_labels()
+    panels: list[Panel] = []
+    with originals(run, images) as source:
+        for place, concept in enumerate(chosen):
+            pictures = source.load(concept.image_ids[:columns])
+            vectors = [concept.vector, *([_start(bank, concept)] if start else [])]
+            maps = heatmaps(bank, network, pictures, np.stack(vectors), centre=average, field=field, progress=progress)
+            colour = mark(place).colour
+            text = panel_text(f"concept {concept.number}", concept.image_ids, labels)
+            panels.append((text, colour, _overlays(maps, pictures, 0, colour, columns)))
+            if start:
+                text = f"{bank.start_name} {concept.direction}\non the same"
+                panels.append((text, GREY, _overlays(maps, pictures, 1, GREY, columns)))
+            if crops:
+                cut = [each[0].picture for each in concept_crops(maps, pictures)]
+                panels.append(("what its\npeaks see", colour, _strip(cut, columns)))
+    what = f"{bank.start_name} {direction}" if direction is not None else counted(len(chosen), "concept")
+    title = f"{what} of {bank.layer}: where in the pictures the concepts are"
+    return grid_figure([(title, panels)], columns * (_TILE + _GAP))
+
+
+def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
+    """The direction that a concept was found from, in the bank's frame."""
+    kind = bank.info.get("parameters", {}).get("directions", "neurons")
+    if bank.starts is not None:
+        return np.asarray(bank.starts[bank.position(concept.direction)])
+    if kind != "neurons":
+        raise UsageError("the bank was made from scores, which are no directions and have no heatmap")
+    return np.asarray(np.eye(bank.vectors.shape[1], dtype=np.float32)[concept.direction])
+
+
+def _overlays(
+    maps: Heatmaps, pictures: list[Image.Image], row: int, colour: str, columns: int
+) -> npt.NDArray[np.uint8]:
+    tiles = []
+    for number, picture in enumerate(pictures):
+        large = ImageOps.contain(picture, (_TILE * _FINE, _TILE * _FINE), Image.Resampling.LANCZOS)
+        heat = maps.on_picture(number, row, large.size)
+        tiles.append(overlay(large, heat, colour=colour, line=2.0 * _FINE))
+    return _strip(tiles, columns)
+
+
+def _strip(pictures: Sequence[Image.Image], columns: int) -> npt.NDArray[np.uint8]:
+    """A row of whole pictures, each in the middle of its tile, on white; as high as the highest."""
+    tiles = [ImageOps.contain(picture, (_TILE, _TILE), Image.Resampling.LANCZOS) for picture in pictures]
+    tall = max(tile.height for tile in tiles)
+    canvas = Image.new("RGB", (columns * (_TILE + _GAP) - _GAP, tall), "white")
+    for place, tile in enumerate(tiles):
+        canvas.paste(tile, (place * (_TILE + _GAP) + (_TILE - tile.width) // 2, (tall - tile.height) // 2))
+    return np.asarray(canvas)
