@@ -95,6 +95,14 @@ def test_a_run_without_thumbnails_gets_what_needs_none(monoseme, photos, small_m
     assert (status, error.count("\n")) == (1, 1)
 
 
+def test_what_needs_the_model_says_so_where_it_is_not_at_hand(monoseme, split, tmp_path):
+    for arguments in (["visualize", split, "-n", "4", "--what", "heatmaps"], ["report", split, "--heatmaps"]):
+        status, _, error = monoseme(*arguments, "-o", tmp_path / "out")
+        assert (status, error.count("\n")) == (2, 1)
+        assert "give that model" in error
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_said(monoseme, split, tmp_path):
     (tmp_path / "file").write_text("x")
     status, _, error = monoseme("visualize", split, "-n", "4", "--what", "histogram", "-o", tmp_path / "file" / "out")

@@ -201,6 +201,19 @@ def test_without_thumbnails_or_labels_it_still_says_what_is_known(browser, tmp_p
     page.close()
 
 
+def test_heatmaps_are_a_row_more_for_each_concept_and_say_what_they_lack(made, bank, tmp_path, small_model, photos):
+    plain = ms.report(made, tmp_path / "plain.html", neurons=[3, 11]).read_text()
+    shown = ms.report(made, tmp_path / "heat.html", neurons=[3, 11], heatmaps=True, model=small_model).read_text()
+    concepts = len(bank.for_direction(3)) + len(bank.for_direction(11))
+    assert shown.count("<img") == plain.count("<img") + concepts
+    assert shown.count('alt="where in its exemplars concept') == concepts
+    with pytest.raises(ms.UsageError, match="give that model"):
+        ms.report(made, tmp_path / "none.html", heatmaps=True)
+    with pytest.raises(ms.MonosemeError, match="no image .* say where the images are now"):
+        ms.report(made, tmp_path / "none.html", heatmaps=True, model=small_model, images=photos / "ramp" / "001.jpg")
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_size_follows_quality_and_columns(made, tmp_path):
     small = ms.report(made, tmp_path / "small.html", columns=4, quality=20).stat().st_size
     assert small < 0.8 * ms.report(made, tmp_path / "large.html", columns=12, quality=90).stat().st_size

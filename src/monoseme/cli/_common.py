@@ -43,6 +43,13 @@ Weights = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="The run's model, where its record is not enough to load it.", show_default=False),
+]
+ImagesOption = Annotated[
+    str | None, typer.Option("--images", help="Where the images are now, if they have moved.", show_default=False)
+]
 Layouts = Annotated[
     list[str] | None,
     typer.Option(

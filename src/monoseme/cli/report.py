@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from ..base import duration
-from ._common import BankOption, Json, LayerOption, Quiet, RunFolder, Stopped, numbers, progress_for, say
+from ._common import (
+    BankOption,
+    Device,
+    ImagesOption,
+    Json,
+    LayerOption,
+    ModelOption,
+    Quiet,
+    RunFolder,
+    Stopped,
+    Weights,
+    numbers,
+    progress_for,
+    say,
+)
 
 
 def report(
@@ -24,11 +38,20 @@ def report(
     bank: BankOption = None,
     columns: Annotated[int, typer.Option(help="Images of each concept.")] = 12,
     quality: Annotated[int, typer.Option(help="Of the pictures, 1 to 100; the file's size follows it.")] = 60,
+    heatmaps: Annotated[
+        bool,
+        typer.Option("--heatmaps", help="Also show where in its exemplars each concept is; needs model and images."),
+    ] = False,
+    model: ModelOption = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    images: ImagesOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML file that can be handed on: facts, histogram, a table of all neurons, and the chosen ones in detail."""
     from ..reporting import report as write
+    from ..runs import model_of, open_run
 
     begin = time.monotonic()
     chosen = [number for text in neuron or () for number in numbers(text, "--neuron")]
@@ -41,6 +64,9 @@ def report(
             neurons=chosen or neurons,
             columns=columns,
             quality=quality,
+            heatmaps=heatmaps,
+            model=model_of(open_run(run), model, weights=weights, device=device) if heatmaps else None,
+            images=images,
             progress=progress_for(quiet, as_json),
         )
     except KeyboardInterrupt:

@@ -12,8 +12,10 @@ from ..base import MonosemeError, UsageError, counted, duration
 from ._common import (
     BankOption,
     Device,
+    ImagesOption,
     Json,
     LayerOption,
+    ModelOption,
     Quiet,
     Stopped,
     Weights,
@@ -47,15 +49,10 @@ def visualize(
     layer: LayerOption = None,
     bank: BankOption = None,
     projection: Annotated[str, typer.Option(help="For maps: tsne, pca, or umap (needs the extra).")] = "tsne",
-    model: Annotated[
-        str | None,
-        typer.Option(help="The run's model, where its record is not enough to load it.", show_default=False),
-    ] = None,
+    model: ModelOption = None,
     weights: Weights = None,
     device: Device = "auto",
-    images: Annotated[
-        str | None, typer.Option(help="Where the images are now, if they have moved.", show_default=False)
-    ] = None,
+    images: ImagesOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -8,29 +8,27 @@ import numpy as np
 
 from ..base import counted, printable
 from ..base.html import Html, element, joined
-from ..runs import Run
 from ..views import ConceptView, NeuronView, TreeView, alignments, distances, similarities
+from ..visualize import mark
 from ._charts import boxes, colour, tree
-from ._pictures import matrix, row_of_images
+from ._pictures import Pictures, matrix
 
 _NEURONS = 8
 
 
-def section(
-    view: NeuronView, concepts: Sequence[ConceptView], shape: TreeView, run: Run, *, columns: int, quality: int
-) -> Html:
+def section(view: NeuronView, concepts: Sequence[ConceptView], shape: TreeView, pictures: Pictures) -> Html:
     """All that a report shows of one direction."""
-    strongest = row_of_images(run, view.image_ids, f"strongest images of {view.name}", columns=columns, quality=quality)
+    strongest = pictures.row(view.image_ids, f"strongest images of {view.name}")
     parts = [
         element("h2", f"{view.name}: {counted(len(view.concepts), 'concept')}"),
         element("p", _sure(view), class_="sure"),
         _row("grey", "strongest images", "", strongest),
     ]
-    parts += [_concept(view, each, place, run, columns=columns, quality=quality) for place, each in enumerate(concepts)]
+    parts += [_concept(each, place, pictures) for place, each in enumerate(concepts)]
     dropped = view.image_ids[view.concept < 0]
     if len(dropped):
-        pictures = row_of_images(run, dropped, "images that were dropped", columns=columns, quality=quality)
-        parts.append(_row("grey", f"dropped: {counted(len(dropped), 'image')}", "", pictures))
+        shown = pictures.row(dropped, "images that were dropped")
+        parts.append(_row("grey", f"dropped: {counted(len(dropped), 'image')}", "", shown))
     parts.append(_charts(view, shape))
     return element("section", *parts, id=f"n{view.direction}", class_="neuron")
 
@@ -47,7 +45,7 @@ def _sure(view: NeuronView) -> str:
     return text
 
 
-def _concept(view: NeuronView, found: ConceptView, place: int, run: Run, *, columns: int, quality: int) -> Html:
+def _concept(found: ConceptView, place: int, pictures: Pictures) -> Html:
     concept = found.concept
     labels = ", ".join(f"{printable(name, 40)} {count}" for name, count in found.labels[:4])
     name = f"concept {concept.number}"
@@ -71,8 +69,8 @@ def _concept(view: NeuronView, found: ConceptView, place: int, run: Run, *, colu
         near = ", ".join(f"{number} (cosine {cosine:.2f})" for number, cosine in found.nearest)
         lines.append(element("p", f"nearest concepts of other neurons: {near}"))
     lines.append(element("p", "key ", element("code", concept.key), class_="key"))
-    pictures = row_of_images(run, concept.image_ids, alt, columns=columns, quality=quality)
-    return _row(colour(place), name, joined(lines), pictures)
+    shown = joined([pictures.row(concept.image_ids, alt), pictures.heat(concept, mark(place).colour)])
+    return _row(colour(place), name, joined(lines), shown)
 
 
 def _row(kind: str, name: str, text: object, pictures: Html) -> Html:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +17,14 @@ from ..evaluation import Evaluation, load_evaluation
 from ..runs import Run, open_run
 from ..splitting import NodeTests
 from ..views import view_concept, view_layer, view_neuron, view_tree
+from ..visualize import Lens
 from . import _layer
 from ._neuron import section
 from ._page import page
+from ._pictures import Pictures
+
+if TYPE_CHECKING:
+    from ..models import Model
 
 
 def report(
@@ -29,6 +36,9 @@ def report(
     neurons: int | Sequence[int] = 20,
     columns: int = 12,
     quality: int = 60,
+    heatmaps: bool = False,
+    model: Model | str | None = None,
+    images: object | None = None,
     progress: Reporter | None = None,
 ) -> Path:
     """Write a report: one HTML file that needs no network and no other file, and prints.
@@ -54,6 +64,10 @@ def report(
         Images of each concept that are shown.
     quality : int
         Of the pictures, from 1 to 100; the file's size follows it.
+    heatmaps : bool
+        Whether the exemplars of each concept are shown once more with the place where it is; that needs model and images.
+    model, images : optional
+        The run's model, and where its images are; by default as the run records them.
     progress : Reporter, optional
         Where to tell progress; silent by default.
 
@@ -65,7 +79,7 @@ def report(
     Raises
     ------
     UsageError
-        There is no such run, bank or direction.
+        There is no such run, bank or direction; heatmaps are wanted, and model or images are not at hand.
     MonosemeError
         The file cannot be written.
 
@@ -87,7 +101,9 @@ def report(
     whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation)
     acts = opened.activations(loaded.layer, loaded.info["activations"].get("pooling"))
     sections = []
-    with (progress or Silent()).task("writing the report", len(chosen), f"{whole.kind}s") as task:
+    with ExitStack() as stack:
+        lens = stack.enter_context(Lens(loaded, opened, model=model, images=images)) if heatmaps else None
+        task = stack.enter_context((progress or Silent()).task("writing the report", len(chosen), f"{whole.kind}s"))
         tests = NodeTests.of(loaded, acts) if len(chosen) else None
         for direction in chosen:
             view = view_neuron(loaded, direction, opened, acts=acts, labels=labels)
@@ -96,7 +112,7 @@ def report(
                 for each in view.concepts
             ]
             shape = view_tree(view, tests)
-            sections.append(section(view, concepts, shape, opened, columns=columns, quality=quality))
+            sections.append(section(view, concepts, shape, Pictures(opened, columns, quality, lens)))
             task.advance()
     title = f"{loaded.layer} of {opened.manifest.model.get('spec')}"
     lead = f"{counted(len(loaded), 'concept')} that its {whole.kind}s fire for"

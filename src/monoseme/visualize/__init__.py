@@ -4,11 +4,11 @@ from ._boxes import activation_boxes, alignment_boxes, distance_boxes
 from ._catalogue import PICTURES, Kind, Pictures, kind_of, needs_only_the_run
 from ._dendrogram import dendrogram
 from ._grids import concept_grid, overview
-from ._heat import heatmap_grid
+from ._heat import Lens, heatmap_grid, overlaid
 from ._maps import concept_map, exemplar_map
 from ._matrices import similarity_matrices
 from ._overlay import overlay
-from ._style import FORMATS, save_figure
+from ._style import FORMATS, mark, save_figure
 from ._tiles import strip, tiles
 from ._vectors import concept_composition, concept_histogram, singular_similarity
 
@@ -16,6 +16,7 @@ __all__ = [
     "FORMATS",
     "PICTURES",
     "Kind",
+    "Lens",
     "Pictures",
     "activation_boxes",
     "alignment_boxes",
@@ -28,7 +29,9 @@ __all__ = [
     "exemplar_map",
     "heatmap_grid",
     "kind_of",
+    "mark",
     "needs_only_the_run",
+    "overlaid",
     "overlay",
     "overview",
     "save_figure",

@@ -18,6 +18,7 @@ from ..views import NeuronView, Projection, check_projection, require_run, view_
 from ._boxes import activation_boxes, alignment_boxes, distance_boxes
 from ._dendrogram import dendrogram
 from ._grids import concept_grid
+from ._heat import heatmap_grid
 from ._maps import concept_map, exemplar_map
 from ._matrices import similarity_matrices
 from ._vectors import concept_composition, concept_histogram, singular_similarity
@@ -199,6 +200,14 @@ PICTURES = {
         "run",
         "cosine of its concept vectors with the layer's singular directions",
         lambda p, n: singular_similarity(p.view(n), p.singular),
+    ),
+    "heatmaps": Kind(
+        "neuron",
+        "model and images",
+        "where in its exemplars each concept is, and what is there",
+        lambda p, n: heatmap_grid(
+            p.bank, p.run, n, model=p.model, images=p.images, start=p.view(n).start is not None, progress=p.progress
+        ),
     ),
     "histogram": Kind(
         "layer", "run", "how many neurons have how many concepts", lambda p, _: concept_histogram(p.bank)

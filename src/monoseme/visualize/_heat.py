@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..models import Model
 
-_TILE, _GAP = 150, 6
+TILE, _GAP = 150, 6
 _FINE = 2  # overlays are drawn so many times as large and then reduced, for smooth lines
 
 
@@ -86,28 +86,24 @@ def heatmap_grid(
     chosen = bank.for_direction(direction) if direction is not None else [bank[number] for number in concepts or ()]
     if not chosen:
         raise UsageError("there is no concept to show" + ("" if direction is None else f" in direction {direction}"))
-    network = model_of(run, model)
-    field = receptive_field(network, bank.layer)
-    average = mean_embedding(run.activations(bank.layer, bank.info["activations"].get("pooling")))
     labels = run.shown_labels()
     panels: list[Panel] = []
-    with originals(run, images) as source:
+    with Lens(bank, run, model=model, images=images, progress=progress) as lens:
         for place, concept in enumerate(chosen):
-            pictures = source.load(concept.image_ids[:columns])
             vectors = [concept.vector, *([_start(bank, concept)] if start else [])]
-            maps = heatmaps(bank, network, pictures, np.stack(vectors), centre=average, field=field, progress=progress)
+            maps, pictures = lens.look(concept.image_ids[:columns], np.stack(vectors))
             colour = mark(place).colour
             text = panel_text(f"concept {concept.number}", concept.image_ids, labels)
-            panels.append((text, colour, _overlays(maps, pictures, 0, colour, columns)))
+            panels.append((text, colour, _row(overlaid(maps, pictures, 0, colour, TILE), columns)))
             if start:
                 text = f"{bank.start_name} {concept.direction}\non the same"
-                panels.append((text, GREY, _overlays(maps, pictures, 1, GREY, columns)))
+                panels.append((text, GREY, _row(overlaid(maps, pictures, 1, GREY, TILE), columns)))
             if crops:
                 cut = [each[0].picture for each in concept_crops(maps, pictures)]
-                panels.append(("what its\npeaks see", colour, _strip(cut, columns)))
+                panels.append(("what its\npeaks see", colour, _row(cut, columns)))
     what = f"{bank.start_name} {direction}" if direction is not None else counted(len(chosen), "concept")
     title = f"{what} of {bank.layer}: where in the pictures the concepts are"
-    return grid_figure([(title, panels)], columns * (_TILE + _GAP))
+    return grid_figure([(title, panels)], columns * (TILE + _GAP))
 
 
 def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
@@ -120,22 +116,80 @@ def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
     return np.asarray(np.eye(bank.vectors.shape[1], dtype=np.float32)[concept.direction])
 
 
-def _overlays(
-    maps: Heatmaps, pictures: list[Image.Image], row: int, colour: str, columns: int
-) -> npt.NDArray[np.uint8]:
-    tiles = []
+class Lens:
+    """Looks for concepts in a run's own photographs; the model, its receptive field and the average image are read once.
+
+    Use it in a ``with`` block.
+
+    Parameters
+    ----------
+    bank, run
+        The bank, and the run it was made from.
+    model, images : optional
+        As `heatmap_grid` takes them.
+    progress : Reporter, optional
+        Told of the forward passes.
+
+    Raises
+    ------
+    UsageError
+        Model or images are not at hand.
+    """
+
+    def __init__(
+        self,
+        bank: ConceptBank,
+        run: Run,
+        *,
+        model: Model | str | None = None,
+        images: object | None = None,
+        progress: Reporter | None = None,
+    ) -> None:
+        self._bank, self._progress = bank, progress
+        self._model = model_of(run, model)
+        self._originals = originals(run, images)
+        self._field = receptive_field(self._model, bank.layer)
+        self._average = mean_embedding(run.activations(bank.layer, bank.info["activations"].get("pooling")))
+
+    def __enter__(self) -> Lens:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._originals.close()
+
+    def look(
+        self, image_ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]
+    ) -> tuple[Heatmaps, list[Image.Image]]:
+        """The heatmaps of vectors (R, C) on images, zero for the average image, and these images."""
+        pictures = self._originals.load(image_ids)
+        maps = heatmaps(
+            self._bank,
+            self._model,
+            pictures,
+            vectors,
+            centre=self._average,
+            field=self._field,
+            progress=self._progress,
+        )
+        return maps, pictures
+
+
+def overlaid(maps: Heatmaps, pictures: Sequence[Image.Image], row: int, colour: str, size: int) -> list[Image.Image]:
+    """Each picture, at most `size` pixels long, with what one of the vectors finds in it."""
+    made = []
     for number, picture in enumerate(pictures):
-        large = ImageOps.contain(picture, (_TILE * _FINE, _TILE * _FINE), Image.Resampling.LANCZOS)
+        large = ImageOps.contain(picture, (size * _FINE, size * _FINE), Image.Resampling.LANCZOS)
         heat = maps.on_picture(number, row, large.size)
-        tiles.append(overlay(large, heat, colour=colour, line=2.0 * _FINE))
-    return _strip(tiles, columns)
+        fine = overlay(large, heat, colour=colour, line=2.0 * _FINE)
+        made.append(ImageOps.contain(fine, (size, size), Image.Resampling.LANCZOS))
+    return made
 
 
-def _strip(pictures: Sequence[Image.Image], columns: int) -> npt.NDArray[np.uint8]:
+def _row(pictures: Sequence[Image.Image], columns: int) -> npt.NDArray[np.uint8]:
     """A row of whole pictures, each in the middle of its tile, on white; as high as the highest."""
-    tiles = [ImageOps.contain(picture, (_TILE, _TILE), Image.Resampling.LANCZOS) for picture in pictures]
+    tiles = [ImageOps.contain(picture, (TILE, TILE), Image.Resampling.LANCZOS) for picture in pictures]
     tall = max(tile.height for tile in tiles)
-    canvas = Image.new("RGB", (columns * (_TILE + _GAP) - _GAP, tall), "white")
+    canvas = Image.new("RGB", (columns * (TILE + _GAP) - _GAP, tall), "white")
     for place, tile in enumerate(tiles):
-        canvas.paste(tile, (place * (_TILE + _GAP) + (_TILE - tile.width) // 2, (tall - tile.height) // 2))
+        canvas.paste(tile, (place * (TILE + _GAP) + (TILE - tile.width) // 2, (tall - tile.height) // 2))
     return np.asarray(canvas)
