@@ -137,6 +137,17 @@ def next_show(run: Path, bank: ConceptBank, name: str) -> str:
     return f"next: monoseme show {quoted(run)} {example}{choose}"
 
 
+def choice(layer: str | None, bank: str | None) -> str:
+    """The options by which a bank was chosen, for the command that comes next.
+
+    >>> choice(None, "published")
+    ' --bank published'
+    """
+    return "".join(
+        f" --{key} {quoted(value)}" for key, value in (("layer", layer), ("bank", bank)) if value is not None
+    )
+
+
 def quoted(path: Path | str) -> str:
     """A path as it can be pasted into a shell."""
     import shlex

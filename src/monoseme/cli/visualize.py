@@ -19,6 +19,7 @@ from ._common import (
     Quiet,
     Stopped,
     Weights,
+    choice,
     numbers,
     progress_for,
     quoted,
@@ -122,7 +123,7 @@ def visualize(
     lines = [f"  {row['path']}" for row in written]
     lines += [f"  left out    {name}: {reason}" for name, reason in skipped.items()]
     lines.append(f"{counted(len(written), 'picture')} of {loaded.layer} in {duration(time.monotonic() - begin)}")
-    lines.append(f"next: monoseme report {quoted(run)} --out report.html")
+    lines.append(f"next: monoseme report {quoted(run)}{choice(layer, bank)} --out report.html")
     say(lines, {"pictures": written, "left_out": skipped}, as_json)
     if not written:
         raise MonosemeError("no picture could be drawn; the lines above say why")
