@@ -101,14 +101,16 @@ def _dots(axes: Axes, tree: TreeView) -> None:
         color=INK,
         markerfacecolor="white",
         markersize=5,
-        label="tested: one concept below",
+        label="one concept below",
     )
-    axes.plot(across[full], tree.heights[full], "o", color=INK, markersize=6, label="more than one")
+    axes.plot(across[full], tree.heights[full], "o", color=INK, markersize=6, label="more than one concept below")
     for node in tested[np.argsort(-tree.heights[tested], kind="stable")][:_NAMED]:
         text = f"p = {tree.p_value[node]:.2g}"
         at = (float(across[node]), float(tree.heights[node]))
         axes.annotate(text, at, xytext=(5, 4), textcoords="offset points", fontsize=8, color=INK)
     axes.legend(
+        axes.lines[-2:],
+        ["tested: one concept below", "more than one"],
         loc="lower right",
         bbox_to_anchor=(1, 1),
         ncols=2,
