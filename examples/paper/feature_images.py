@@ -16,7 +16,7 @@ def main(given: Given) -> None:
         "neurons": (given.neurons, [f"neuron {neuron}" for neuron in given.neurons]),
         "concepts": (
             [concept.vector for concept in concepts],
-            [f"concept {concept.number} of neuron {concept.direction}" for concept in concepts],
+            [f"concept {concept.number} of {concept.direction}" for concept in concepts],
         ),
     }
     for how, config in (("plain", PLAIN), ("varied", VARIED)):

@@ -70,7 +70,7 @@ CALTECH = Setting(
     split=744,
     single=782,
     merging=482,
-    steps=128,
+    steps=32,
 )
 
 SETTINGS = {setting.name: setting for setting in (IMAGENET, CALTECH)}
