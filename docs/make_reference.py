@@ -1,5 +1,5 @@
 """Write the reference pages from the program itself: ``docs/api.md`` from the docstrings, ``docs/cli.md`` from the help,
-``docs/figures.md`` from the catalogue of figures.
+``docs/figures.md`` and ``docs/pictures.md`` from the catalogues of figures and pictures.
 
 Run with ``--check`` to see whether they are up to date (exit status 1 if not).
 """
@@ -16,6 +16,7 @@ from typer.main import get_command
 import monoseme as ms
 from monoseme.cli import app
 from monoseme.evaluation import BASELINES, CATALOGUE
+from monoseme.visualize import PICTURES
 
 DOCS = Path(__file__).parent
 CLASSES_WITH_METHODS = (
@@ -29,16 +30,36 @@ CLASSES_WITH_METHODS = (
     "Evaluation",
     "Heatmaps",
     "ReceptiveField",
+    "FeatureImages",
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
-    "Use": ("export_images",),
+    "Folders for other tools": ("export_images",),
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
-    "Pictures": ("concept_grid", "overview", "heatmap_grid", "overlay"),
+    "Views": ("view_layer", "view_neuron", "view_concept", "LayerView", "NeuronView", "ConceptView"),
+    "Pictures": (
+        "overview",
+        "concept_grid",
+        "dendrogram",
+        "similarity_matrices",
+        "activation_boxes",
+        "distance_boxes",
+        "alignment_boxes",
+        "exemplar_map",
+        "concept_composition",
+        "singular_similarity",
+        "concept_histogram",
+        "concept_map",
+        "heatmap_grid",
+        "overlay",
+        "save_figure",
+    ),
+    "Reports": ("report",),
+    "Feature visualisation": ("feature_images", "FeatureConfig", "FeatureImages", "feature_grid", "magnitude_spectrum"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 
@@ -102,6 +123,31 @@ def figures() -> str:
     return "\n".join(parts) + "\n"
 
 
+def pictures() -> str:
+    """Every kind of picture, with one."""
+    parts = ["# Pictures", "", "Written by `make docs` from the catalogue that the program uses.", ""]
+    parts += [
+        "`monoseme visualize RUN --neuron 35` draws all that need only the run, `--what NAME` one of them, as PNG, SVG or PDF.",
+        "The functions return matplotlib figures, which notebooks show. `view` is `ms.view_neuron(bank, 35, run)`. Colours are",
+        "those of Okabe and Ito, which colour-blind readers tell apart; with more than eight classes the markers differ too.",
+        "",
+        "The pictures below are of a neuron of the demo (`make demo`): patches of photographs that come with scikit-image and",
+        "scikit-learn. `python docs/make_pictures.py demo/run` draws them anew.",
+        "",
+    ]
+    for name, kind in PICTURES.items():
+        parts += [
+            f"## {name}",
+            "",
+            f"{kind.meaning[0].upper()}{kind.meaning[1:]}. Of a {kind.of}; needs the {kind.needs}.",
+            "",
+        ]
+        parts += ["```text", f"monoseme visualize RUN --what {name}", kind.call, "```", ""]
+        found = sorted((DOCS / "images" / "pictures").glob(f"{name}.*"))
+        parts += [f"![{kind.meaning}](images/pictures/{path.name})\n" for path in found]
+    return "\n".join(parts).rstrip() + "\n"
+
+
 def _entry(name: str, thing: object, heading: str) -> list[str]:
     try:
         signature = str(inspect.signature(thing)) if callable(thing) else ""
@@ -121,7 +167,7 @@ def _is_own(owner: type, name: str) -> bool:
 def main() -> None:
     """Write, or check."""
     stale = []
-    for name, text in (("api.md", api()), ("cli.md", cli()), ("figures.md", figures())):
+    for name, text in (("api.md", api()), ("cli.md", cli()), ("figures.md", figures()), ("pictures.md", pictures())):
         path = DOCS / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import Crop, Heatmaps, ReceptiveField, concept_crops, export_images, heatmaps, receptive_field
-    from .views import view_concept, view_layer, view_neuron
+    from .views import ConceptView, LayerView, NeuronView, view_concept, view_layer, view_neuron
     from .visualize import (
         activation_boxes,
         alignment_boxes,
@@ -44,19 +44,25 @@ if TYPE_CHECKING:
         similarity_matrices,
         singular_similarity,
     )
+    from .visualize.feature import FeatureConfig, FeatureImages, feature_grid, feature_images, magnitude_spectrum
 
 __all__ = [
     "Activations",
     "Calibrated",
     "Concept",
     "ConceptBank",
+    "ConceptView",
     "Crop",
     "Evaluation",
+    "FeatureConfig",
+    "FeatureImages",
     "Heatmaps",
     "Labels",
     "LayerDictionary",
+    "LayerView",
     "Model",
     "MonosemeError",
+    "NeuronView",
     "Preprocess",
     "Published",
     "ReceptiveField",
@@ -77,6 +83,8 @@ __all__ = [
     "evaluate",
     "exemplar_map",
     "export_images",
+    "feature_grid",
+    "feature_images",
     "heatmap_grid",
     "heatmaps",
     "join_labels",
@@ -84,6 +92,7 @@ __all__ = [
     "load_bank",
     "load_dictionary",
     "load_model",
+    "magnitude_spectrum",
     "merge_concepts",
     "open_images",
     "open_run",
@@ -113,7 +122,7 @@ _ROOMS = {
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": ("Crop", "Heatmaps", "ReceptiveField", "concept_crops", "export_images", "heatmaps", "receptive_field"),
     "reporting": ("report",),
-    "views": ("view_concept", "view_layer", "view_neuron"),
+    "views": ("ConceptView", "LayerView", "NeuronView", "view_concept", "view_layer", "view_neuron"),
     "visualize": (
         "activation_boxes",
         "alignment_boxes",
@@ -131,6 +140,7 @@ _ROOMS = {
         "similarity_matrices",
         "singular_similarity",
     ),
+    "visualize.feature": ("FeatureConfig", "FeatureImages", "feature_grid", "feature_images", "magnitude_spectrum"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -8,7 +8,7 @@ from ._heat import Lens, heatmap_grid, overlaid
 from ._maps import concept_map, exemplar_map
 from ._matrices import similarity_matrices
 from ._overlay import overlay
-from ._style import FORMATS, mark, save_figure
+from ._style import FORMATS, mark, rendered, save_figure
 from ._tiles import strip, tiles
 from ._vectors import concept_composition, concept_histogram, singular_similarity
 
@@ -34,6 +34,7 @@ __all__ = [
     "overlaid",
     "overlay",
     "overview",
+    "rendered",
     "save_figure",
     "similarity_matrices",
     "singular_similarity",

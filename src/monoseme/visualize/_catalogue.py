@@ -137,6 +137,8 @@ class Kind:
     of: Literal["neuron", "layer"]
     needs: Literal["run", "thumbnails", "model", "model and images"]
     meaning: str
+    call: str
+    """The function behind it, as it is called from Python."""
     draw: Callable[[Pictures, int], Figure]
 
 
@@ -145,78 +147,125 @@ PICTURES = {
         "neuron",
         "thumbnails",
         "its exemplars, concept by concept, then those that were dropped",
+        "ms.concept_grid(bank, run, 35)",
         lambda p, n: concept_grid(p.bank, p.run, n),
     ),
     "clusters": Kind(
         "neuron",
         "thumbnails",
         "the same before outliers and small clusters were dropped",
+        "ms.concept_grid(bank, run, 35, before=True)",
         lambda p, n: concept_grid(p.bank, p.run, n, before=True),
     ),
     "dendrogram": Kind(
         "neuron",
         "run",
         "the tree of its exemplars, where it was cut, and how sure each split is",
+        "ms.dendrogram(view, tests)",
         lambda p, n: dendrogram(p.view(n), p.tests),
     ),
     "similarity": Kind(
         "neuron",
         "run",
         "cosine, Pearson's correlation and distance of each two exemplars, also without the neuron's own coordinate",
+        "ms.similarity_matrices(view)",
         lambda p, n: similarity_matrices(p.view(n)),
     ),
     "activations": Kind(
         "neuron",
         "run",
         "how strongly it fires for the exemplars of each concept",
+        "ms.activation_boxes(view)",
         lambda p, n: activation_boxes(p.view(n)),
     ),
     "distances": Kind(
         "neuron",
         "run",
         "distances within and between its concepts (the paper's figure 4)",
+        "ms.distance_boxes(view)",
         lambda p, n: distance_boxes(p.view(n)),
     ),
     "alignment": Kind(
         "neuron",
         "run",
         "projection and cosine on concept against neuron (the paper's figure 5)",
+        "ms.alignment_boxes(view)",
         lambda p, n: alignment_boxes(p.view(n)),
     ),
     "map": Kind(
         "neuron",
         "thumbnails",
         "its exemplars in a plane, as thumbnails that do not cover each other",
+        "ms.exemplar_map(view)",
         lambda p, n: exemplar_map(p.view(n), p.projection, dropped=True),
     ),
     "composition": Kind(
         "neuron",
         "run",
         "the neurons that its concept vectors are made of",
+        "ms.concept_composition(view)",
         lambda p, n: concept_composition(p.view(n)),
     ),
     "singular": Kind(
         "neuron",
         "run",
         "cosine of its concept vectors with the layer's singular directions",
+        "ms.singular_similarity(view, ms.svd_directions(acts)[1])",
         lambda p, n: singular_similarity(p.view(n), p.singular),
     ),
     "heatmaps": Kind(
         "neuron",
         "model and images",
         "where in its exemplars each concept is, and what is there",
+        "ms.heatmap_grid(bank, run, 35)",
         lambda p, n: heatmap_grid(
             p.bank, p.run, n, model=p.model, images=p.images, start=p.view(n).start is not None, progress=p.progress
         ),
     ),
+    "features": Kind(
+        "neuron",
+        "model",
+        "images that drive the neuron and each of its concept vectors",
+        "ms.feature_images(model, layer, bank.vectors[[7, 8]])",
+        lambda p, n: _features(p, n),
+    ),
     "histogram": Kind(
-        "layer", "run", "how many neurons have how many concepts", lambda p, _: concept_histogram(p.bank)
+        "layer",
+        "run",
+        "how many neurons have how many concepts",
+        "ms.concept_histogram(bank)",
+        lambda p, _: concept_histogram(p.bank),
     ),
     "layer-map": Kind(
-        "layer", "run", "all concepts of the layer in a plane", lambda p, _: concept_map(p.bank, p.run, p.projection)
+        "layer",
+        "run",
+        "all concepts of the layer in a plane",
+        "ms.concept_map(bank, run)",
+        lambda p, _: concept_map(p.bank, p.run, p.projection),
     ),
 }
 """By the name that the command line takes."""
+
+
+IMAGES_A_ROW = 4
+"""Feature images of each direction."""
+
+
+def _features(pictures: Pictures, direction: int) -> Figure:
+    """A row of images that drive the direction itself, then one for each of its concepts."""
+    from .feature import feature_grid, feature_images
+
+    view = pictures.view(direction)
+    rows = [(f"concept {concept.number}", concept.vector) for concept in view.concepts]
+    if view.start is not None:
+        rows.insert(0, (view.name, view.start))
+    if not rows:
+        raise UsageError(f"{view.name} of {pictures.bank.layer} has no concept vector; choose another one")
+    raw = pictures.bank.frame.fold(np.stack([vector for _, vector in rows]))
+    made = feature_images(
+        pictures.model, pictures.bank.layer, raw, images=IMAGES_A_ROW, diversity=0.2, progress=pictures.progress
+    )
+    return feature_grid(made, [name for name, _ in rows])
 
 
 def kind_of(what: str) -> Kind:

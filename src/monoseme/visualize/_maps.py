@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from ..banks import ConceptBank
-from ..base import UsageError
+from ..base import UsageError, counted
 from ..runs import Run
 from ..views import NeuronView, Projection, free_cells, plane, require_run
 from ._style import GREY, mark, new_figure, panels, title
@@ -80,7 +80,7 @@ def exemplar_map(
         y = 38 + 18 * place
         colour = GREY if group.concept is None else mark(place).colour
         axes.plot([14], [y], "s", color=colour, markersize=7)
-        text = f"{number}: {len(group.places)} images" + (f" ({labels})" if labels else "")
+        text = f"{number}: {counted(len(group.places), 'image')}" + (f" ({labels})" if labels else "")
         axes.text(24, y, text, fontsize=8, va="center", parse_math=False)
     return figure
 
