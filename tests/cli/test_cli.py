@@ -133,6 +133,22 @@ def test_images_set_aside_are_counted_in_the_closing_lines(monoseme, photos, tmp
     assert "set aside   plain/000.jpg: " in monoseme("info", tmp_path / "run")[1]
 
 
+def test_the_size_before_the_crop_is_recorded_and_refused_where_it_means_nothing(
+    monoseme, photos, tmp_path, monkeypatch
+):
+    out = tmp_path / "run"
+    assert monoseme("embed", MODEL, photos, "--resize", 32, "--out", out, "--workers", 0, "-q")[0] == 0
+    assert ms.open_run(out).manifest.model["preprocess"]["resize"] == 32
+    assert ms.open_run(out).manifest.model["preprocess"]["crop"] == [32, 32]
+    (tmp_path / "with_function.py").write_text(
+        "import torch\ndef made():\n    return torch.nn.Conv2d(3, 4, 3), lambda image: torch.zeros(3, 8, 8)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    status, _, error = monoseme("embed", "python:with_function:made", photos, "--resize", 8, "--out", tmp_path / "no")
+    assert status == 2
+    assert "a function of its own" in error
+
+
 def test_a_damaged_run_is_found_and_named(monoseme, made):
     data = max((made / "activations.lance" / "data").glob("*.lance"), key=lambda path: path.stat().st_size)
     content = bytearray(data.read_bytes())

@@ -52,10 +52,14 @@ def test_chosen_pictures_of_several_neurons_in_another_format(monoseme, split, t
     assert names == {"00001-dendrogram.svg", "00002-dendrogram.svg", "00007-dendrogram.svg", "histogram.svg"}
 
 
-def test_the_list_names_every_picture(monoseme, split):
-    status, out, _ = monoseme("visualize", split, "--list")
+def test_the_list_names_every_picture_and_needs_no_run(monoseme, split):
+    status, out, _ = monoseme("visualize", "--list")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == list(PICTURES)
+    assert monoseme("visualize", split, "--list") == (0, out, "")
+    status, _, error = monoseme("visualize", "--what", "map")
+    assert status == 2
+    assert "name the run" in error
 
 
 @pytest.mark.parametrize(

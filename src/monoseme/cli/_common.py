@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,13 @@ BankOption = Annotated[
 ]
 ImageSize = Annotated[
     int | None, typer.Option(help="Short side of the model's input in pixels, in place of its own.", show_default=False)
+]
+Resize = Annotated[
+    int | None,
+    typer.Option(
+        help="Short side in pixels to which pictures are brought before the centre crop, in place of the model's own.",
+        show_default=False,
+    ),
 ]
 Weights = Annotated[
     str | None,
@@ -77,9 +85,10 @@ def load(
     device: str,
     layouts: Sequence[str] | None,
     prefix_tokens: int | None,
+    resize: int | None = None,
 ) -> Model:
     """A model from the options of a command line."""
-    from ..models import load_model
+    from ..models import Preprocess, load_model
 
     stated = {}
     for given in layouts or ():
@@ -87,9 +96,14 @@ def load(
         if not equals or not name:
             raise UsageError(f"--layout takes LAYER=LAYOUT, such as blocks.11=NLC, not {given!r}")
         stated[name] = layout
-    return load_model(
+    model = load_model(
         spec, device=device, image_size=image_size, weights=weights, layouts=stated or None, prefix_tokens=prefix_tokens
     )
+    if resize is None:
+        return model
+    if not isinstance(model.preprocess, Preprocess):
+        raise UsageError(f"--resize cannot change {spec}: its preprocessing is a function of its own")
+    return model.with_preprocess(replace(model.preprocess, resize=resize))
 
 
 def numbers(text: str, option: str = "--neurons") -> list[int]:
@@ -121,6 +135,17 @@ def next_show(run: Path, bank: ConceptBank, name: str) -> str:
     example = next(iter(bank.most_split(1)), int(bank.directions[0]))
     choose = f" --layer {quoted(bank.layer)} --bank {name}" if len(list_banks(run)) > 1 else ""
     return f"next: monoseme show {quoted(run)} {example}{choose}"
+
+
+def choice(layer: str | None, bank: str | None) -> str:
+    """The options by which a bank was chosen, for the command that comes next.
+
+    >>> choice(None, "published")
+    ' --bank published'
+    """
+    return "".join(
+        f" --{key} {quoted(value)}" for key, value in (("layer", layer), ("bank", bank)) if value is not None
+    )
 
 
 def quoted(path: Path | str) -> str:

@@ -17,6 +17,7 @@ from ._common import (
     Layouts,
     PrefixTokens,
     Quiet,
+    Resize,
     Stopped,
     Weights,
     load,
@@ -82,6 +83,7 @@ def embed(
         bool, typer.Option("--overwrite", help="Replace a run made with something else, its banks included.")
     ] = False,
     image_size: ImageSize = None,
+    resize: Resize = None,
     weights: Weights = None,
     device: Device = "auto",
     layout: Layouts = None,
@@ -90,7 +92,7 @@ def embed(
     quiet: Quiet = False,
 ) -> None:
     """Embed images with one or more layers of a model. Run it again to go on after it was stopped."""
-    loaded = load(model, image_size, weights, device, layout, prefix_tokens)
+    loaded = load(model, image_size, weights, device, layout, prefix_tokens, resize)
     from ..runs import embed as embed_images
     from ..runs import open_run
 

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from ..base import counted
-from ._common import BankOption, Json, LayerOption, Quiet, RunFolder, Stopped, numbers, progress_for, quoted, say
+from ._common import (
+    BankOption,
+    Json,
+    LayerOption,
+    Quiet,
+    RunFolder,
+    Stopped,
+    choice,
+    numbers,
+    progress_for,
+    quoted,
+    say,
+)
 
 
 def export_images(
@@ -78,7 +90,7 @@ def export_images(
         *(f"  {_held(counts[role], role)}" for role in counts if counts[role]),
         f"wrote {out / MANIFEST}, which names every file's image",
         *_in_python(out, counts["concept"][0]["folder"]),
-        f"next: monoseme show {quoted(run)} {exported[0]}{_choice(layer, bank)}",
+        f"next: monoseme show {quoted(run)} {exported[0]}{choice(layer, bank)}",
     ]
     facts: dict[str, Any] = {
         "path": str(out),
@@ -109,9 +121,3 @@ def _in_python(out: Path, folder: str) -> list[str]:
         "in Python: from captum.concept._utils.data_iterator import CustomIterableDataset, dataset_to_dataloader",
         f"           captum.concept.Concept(0, {folder!r}, dataset_to_dataloader(CustomIterableDataset(read, {path!r})))",
     ]
-
-
-def _choice(layer: str | None, bank: str | None) -> str:
-    return "".join(
-        f" --{key} {quoted(value)}" for key, value in (("layer", layer), ("bank", bank)) if value is not None
-    )

@@ -17,9 +17,9 @@ from ._common import (
     LayerOption,
     ModelOption,
     Quiet,
-    RunFolder,
     Stopped,
     Weights,
+    choice,
     numbers,
     progress_for,
     quoted,
@@ -28,7 +28,9 @@ from ._common import (
 
 
 def visualize(
-    run: RunFolder,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="A folder made by monoseme embed.", show_default=False)
+    ] = None,
     neuron: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,6 +70,8 @@ def visualize(
             as_json,
         )
         return
+    if run is None:
+        raise UsageError("name the run whose neurons are to be drawn; --list needs none")
     from ..base import join_words
 
     if suffix not in FORMATS:
@@ -119,7 +123,7 @@ def visualize(
     lines = [f"  {row['path']}" for row in written]
     lines += [f"  left out    {name}: {reason}" for name, reason in skipped.items()]
     lines.append(f"{counted(len(written), 'picture')} of {loaded.layer} in {duration(time.monotonic() - begin)}")
-    lines.append(f"next: monoseme report {quoted(run)} --out report.html")
+    lines.append(f"next: monoseme report {quoted(run)}{choice(layer, bank)} --out report.html")
     say(lines, {"pictures": written, "left_out": skipped}, as_json)
     if not written:
         raise MonosemeError("no picture could be drawn; the lines above say why")

@@ -108,7 +108,17 @@ def _dots(axes: Axes, tree: TreeView) -> None:
         text = f"p = {tree.p_value[node]:.2g}"
         at = (float(across[node]), float(tree.heights[node]))
         axes.annotate(text, at, xytext=(5, 4), textcoords="offset points", fontsize=8, color=INK)
-    axes.legend(loc="upper right", fontsize=8, frameon=False, title="calibrated test", title_fontsize=8)
+    axes.legend(
+        axes.lines[-2:],
+        ["tested: one concept below", "more than one"],
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=2,
+        fontsize=8,
+        frameon=False,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+    )
 
 
 def _leaves(axes: Axes, tree: TreeView, view: NeuronView, pitch: float, steps: int) -> None:

@@ -92,19 +92,10 @@ def singular_similarity(view: NeuronView, singular: npt.ArrayLike, *, named: int
         each.set_xticks([0, *(10**power for power in range(6) if 10**power < len(values))], minor=False)
         each.xaxis.set_minor_locator(NullLocator())
         each.set_ylabel(name)
-        for place in np.argsort(-np.abs(values), kind="stable")[:named]:
-            if abs(values[place]) < _WORTH_NAMING:
-                continue
-            up = values[place] >= 0
-            each.annotate(
-                f"{place}: {values[place]:.2f}",
-                (float(order[place]), float(values[place])),
-                xytext=(3, 2 if up else -9),
-                textcoords="offset points",
-                fontsize=7,
-            )
+        nearest = [p for p in np.argsort(-np.abs(values), kind="stable")[:named] if abs(values[p]) >= _WORTH_NAMING]
+        text = ", ".join(f"{place} ({values[place]:.2f})" for place in nearest)
+        each.set_title(f"nearest: {text}" if text else "", loc="right", fontsize=8, color=GREY)
     axes[-1].set_xlabel("singular direction, the strongest first")
-    axes[0].margins(y=0.2)
     title(axes[0], f"cosine with the singular directions: {view.title}")
     return figure
 
@@ -120,12 +111,13 @@ def concept_histogram(bank: ConceptBank) -> Figure:
     counts = bank.histogram()
     numbers = np.arange(max(counts, default=0) + 1)
     heights = [counts.get(int(number), 0) for number in numbers]
-    figure, [axes] = panels(max(420, 140 + 60 * len(numbers)), 320, 1)
+    text = f"{len(bank):,} concepts of {len(np.unique(bank.directions)):,} {bank.start_name}s of {bank.layer}"
+    figure, [axes] = panels(max(100 + 8 * len(text), 140 + 60 * len(numbers)), 320, 1)
     bars = axes.bar(numbers, heights, color=[GREY if number == 0 else mark(0).colour for number in numbers], width=0.75)
     axes.bar_label(bars, [f"{height:,}" for height in heights], fontsize=8, padding=2)
     axes.set_xticks(numbers)
     axes.set_xlabel("concepts")
     axes.set_ylabel(f"{bank.start_name}s")
     axes.margins(y=0.12)
-    title(axes, f"{len(bank):,} concepts of {len(np.unique(bank.directions)):,} {bank.start_name}s of {bank.layer}")
+    title(axes, text)
     return figure
