@@ -29,6 +29,7 @@ CLASSES_WITH_METHODS = (
     "Evaluation",
     "Heatmaps",
     "ReceptiveField",
+    "Explorer",
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
@@ -39,6 +40,7 @@ GROUPS = {
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Pictures": ("concept_grid", "overview", "heatmap_grid", "overlay"),
+    "Explorer": ("explore", "create_app", "Explorer"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 
