@@ -209,7 +209,7 @@ def test_heatmaps_are_a_row_more_for_each_concept_and_say_what_they_lack(made, b
     assert shown.count('alt="where in its exemplars concept') == concepts
     with pytest.raises(ms.UsageError, match="give that model"):
         ms.report(made, tmp_path / "none.html", heatmaps=True)
-    with pytest.raises(ms.MonosemeError, match="no image .* say where the images are now"):
+    with pytest.raises(ms.MonosemeError, match=r"no image .* say where the images are now"):
         ms.report(made, tmp_path / "none.html", heatmaps=True, model=small_model, images=photos / "ramp" / "001.jpg")
     assert not (tmp_path / "none.html").exists()
 

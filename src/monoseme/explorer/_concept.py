@@ -229,7 +229,9 @@ def _what(bank: OpenedBank, view: ConceptView) -> list[Html]:
         element(
             "li",
             element("meter", value=f"{abs(value):.3f}", max="1", aria_label=f"{value:.2f}"),
-            f" {neuron} ({value:.2f})",
+            " ",
+            element("b", f"{value:.2f}"),
+            f" neuron {neuron}",
         )
         for neuron, value in zip(made_of.neurons.tolist(), made_of.values.tolist(), strict=True)
     ]
@@ -245,7 +247,9 @@ def _counts(name: str, counts: Sequence[tuple[str, int]], whole: int) -> Html:
         element(
             "li",
             element("meter", value=count, max=whole, aria_label=f"{count} of {whole}"),
-            f" {printable(label, 60)} {count}",
+            " ",
+            element("b", count),
+            f" {printable(label, 60)}",
         )
         for label, count in counts[:LABELS]
     ]

@@ -38,7 +38,7 @@ def controls(bank: OpenedBank, found: Cut, read_only: bool) -> Html:
         fields.append(element("input", type="hidden", name="band", value=f"{choice.band:g}"))
     buttons = element(
         "p",
-        element("button", "split", type="submit", class_="plain without"),
+        element("noscript", element("button", "split", type="submit")),
         element("a", "as in the bank", href="?" if choice.band == 1 else f"?band={choice.band:g}", id="own"),
         class_="buttons",
     )

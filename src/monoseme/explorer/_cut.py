@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from fastapi import Query
 
 from ..banks import Concept
@@ -175,6 +177,11 @@ def cut(bank: OpenedBank, direction: int, choice: Choice) -> Cut:
         divides = (p_value <= method.level) & (cosine < method.widest_cosine)
         tree = replace(tree, p_value=p_value, cosine=cosine, divides=divides)
     return Cut(choice, base, tree, tests is None)
+
+
+def vectors_of(concepts: Sequence[Concept], width: int) -> npt.NDArray[np.float64]:
+    """(m, C) the vectors of some concepts, of none as well."""
+    return np.array([concept.vector for concept in concepts], dtype=np.float64).reshape(len(concepts), width)
 
 
 def letter(place: int) -> str:

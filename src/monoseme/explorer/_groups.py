@@ -10,7 +10,7 @@ from ..base.html import Html, element, joined
 from ..views import NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
 from ..views.pieces import number
-from ._cut import Cut, letter
+from ._cut import Cut, letter, vectors_of
 from ._images import address, described, thumbnails
 from ._opened import OpenedBank
 
@@ -64,7 +64,7 @@ def similar(found: Cut) -> Html:
     shown = view.concepts[:MATRIX]
     if not shown:
         return element("p", "There is no concept, hence no vector.", class_="faint")
-    vectors = np.array([concept.vector for concept in shown], dtype=np.float64)
+    vectors = vectors_of(shown, view.embeddings.shape[1])
     start = None if view.start is None else vectors @ view.start.astype(np.float64)
     cosines = vectors @ vectors.T
     head = [element("td"), *(element("th", _chip(place), scope="col") for place in range(len(shown)))]

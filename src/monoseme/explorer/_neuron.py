@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ..base.html import Html, element
 from ._bank import Bank
 from ._controls import controls
-from ._cut import Asked, Choice, Cut, asked, cut, letter
+from ._cut import Asked, Choice, Cut, asked, cut, letter, vectors_of
 from ._dendrogram import dendrogram
 from ._groups import charts_of, groups, similar, summary
 from ._images import LARGEST
@@ -156,7 +156,7 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
     """One neuron, split as the query says, as data."""
     found = _cut(bank, direction, wanted)
     view, tree, choice = found.view, found.tree, found.choice
-    vectors = np.array([concept.vector for concept in view.concepts], dtype=np.float64).reshape(len(view.concepts), -1)
+    vectors = vectors_of(view.concepts, view.embeddings.shape[1])
     ranks = {concept.number: np.flatnonzero(view.concept == concept.number).tolist() for concept in view.concepts}
     return NeuronAnswer(
         layer=bank.layer,

@@ -90,9 +90,8 @@ def page(
     ]
     if data is not None:
         inside.append(element("script", json_text(data), type="application/json", id="data"))
-    return joined([Html("<!doctype html>\n"), element("html", head, element("body", *inside), lang="en"), "\n"]).encode(
-        "utf-8", "replace"
-    )
+    whole = element("html", head, element("body", *inside), lang="en")
+    return joined([Html("<!doctype html>\n"), whole, Html("\n")]).encode("utf-8", "replace")
 
 
 def error_page(status: int, sentence: str, place: Place | None = None) -> bytes:

@@ -26,7 +26,7 @@ def page(title: str, parts: Sequence[Html]) -> bytes:
         element("style", Html(style)),
     )
     body = element("body", element("main", *parts), element("script", Html(script)))
-    return joined([Html("<!doctype html>\n"), element("html", head, body, lang="en"), "\n"]).encode()
+    return joined([Html("<!doctype html>\n"), element("html", head, body, lang="en"), Html("\n")]).encode()
 
 
 def _asset(name: str) -> str:

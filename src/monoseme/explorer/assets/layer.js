@@ -79,6 +79,7 @@
   const figure = (value) => {
     if (value === null) return "";
     if (Number.isInteger(value)) return String(value);
+    if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1);
     return Math.abs(value) < 1000 ? String(Number(value.toPrecision(3))) : Math.round(value).toLocaleString("en");
   };
   const strip = ([concept, size, label, ids]) => {
@@ -181,7 +182,7 @@
   for (const head of heads) {
     head.querySelector("button")?.addEventListener("click", () => {
       now.sort = now.sort === head.dataset.key ? `-${head.dataset.key}` : head.dataset.key;
-      flush.call();
+      flush();
       history.pushState(null, "", address(now));
       settle();
     });
