@@ -60,7 +60,7 @@ def _save(bank: OpenedBank, choice: Choice) -> Html:
     field = element(
         "label",
         "name ",
-        element("input", name="name", id="name", required="", pattern="[A-Za-z0-9][A-Za-z0-9._-]*", maxlength="60"),
+        element("input", name="name", id="name", required="", pattern=r"[A-Za-z0-9][A-Za-z0-9._\-]*", maxlength="60"),
     )
     progress = element("progress", id="progress", hidden="", aria_label="writing the bank")
     form = element(

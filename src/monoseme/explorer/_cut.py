@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 from fastapi import Query
+from pydantic import BeforeValidator
 
 from ..banks import Concept
 from ..base import UsageError
@@ -115,23 +116,39 @@ class Asked:
     band: float = 1.0
 
 
+def _or_none(given: object) -> object:
+    """A field of a form that is left empty says nothing."""
+    return None if given == "" else given
+
+
+_Empty = BeforeValidator(_or_none)
+
+
 def asked(
-    method: Annotated[Method | None, Query(description="how to split; the bank's by default")] = None,
-    top: Annotated[int | None, Query(ge=2, le=100_000, description="number of exemplars, at most the bank's")] = None,
-    min_size: Annotated[int | None, Query(ge=1, le=100_000, description="fewest exemplars of a concept")] = None,
+    method: Annotated[Method | None, Query(description="how to split; the bank's by default"), _Empty] = None,
+    top: Annotated[
+        int | None, Query(ge=2, le=100_000, description="number of exemplars, at most the bank's"), _Empty
+    ] = None,
+    min_size: Annotated[
+        int | None, Query(ge=1, le=100_000, description="fewest exemplars of a concept"), _Empty
+    ] = None,
     threshold: Annotated[
         float | None,
         Query(gt=0, le=LARGEST, allow_inf_nan=False, description="published: distance at which the tree is cut"),
+        _Empty,
     ] = None,
     outlier: Annotated[
         str | None,
         Query(max_length=24, description="published: squared distance that is too far, a quantile (q0.9), or auto"),
+        _Empty,
     ] = None,
-    granularity: Annotated[float | None, Query(gt=0, lt=1, description="calibrated: from one concept to many")] = None,
+    granularity: Annotated[
+        float | None, Query(gt=0, lt=1, description="calibrated: from one concept to many"), _Empty
+    ] = None,
     band: Annotated[float, Query(gt=0, le=1, description="part of its strength that exemplars are taken at")] = 1.0,
 ) -> Asked:
     """The query of an address."""
-    return Asked(method, top, min_size, threshold, outlier or None, granularity, band)
+    return Asked(method, top, min_size, threshold, outlier, granularity, band)
 
 
 @dataclass(frozen=True)

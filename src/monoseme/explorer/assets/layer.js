@@ -173,16 +173,21 @@
     history.replaceState(null, "", address(now));
   };
   filters.addEventListener("input", (event) => {
-    read();
-    if (event.target.type === "checkbox") history.pushState(null, "", address(now));
-    else remember();
+    if (event.target.type === "checkbox") { // a step that the back button undoes; letters of a search are none
+      flush();
+      read();
+      history.pushState(null, "", address(now));
+    } else {
+      read();
+      remember();
+    }
     settle();
   });
   filters.addEventListener("submit", (event) => event.preventDefault());
   for (const head of heads) {
     head.querySelector("button")?.addEventListener("click", () => {
-      now.sort = now.sort === head.dataset.key ? `-${head.dataset.key}` : head.dataset.key;
       flush();
+      now.sort = now.sort === head.dataset.key ? `-${head.dataset.key}` : head.dataset.key;
       history.pushState(null, "", address(now));
       settle();
     });

@@ -185,7 +185,6 @@
     follow();
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); follow(); });
-  window.addEventListener("popstate", () => location.reload());
   window.addEventListener("resize", place);
 
   // --- keeping it
