@@ -113,10 +113,10 @@ def charts_of(bank: OpenedBank, found: Cut) -> Html:
         parts.append(_figure(boxes(on_start, "cosine"), "cosine of each concept's images"))
     if 1 < len(view.concepts) <= 6:
         apart = distances(view)
-        whose = {concept.number: place for place, concept in enumerate(view.concepts)}
-        rows = [(f"within {letter(whose[one])}", colour(whose[one]), each) for one, each in apart.within.items()]
+        order = {concept.number: place for place, concept in enumerate(view.concepts)}
+        rows = [(f"within {letter(order[one])}", colour(order[one]), each) for one, each in apart.within.items()]
         rows += [
-            (f"{letter(whose[one])} to {letter(whose[other])}", "grey", each)
+            (f"{letter(order[one])} to {letter(order[other])}", "grey", each)
             for (one, other), each in apart.between.items()
         ]
         parts.append(_figure(boxes(rows, "Euclidean distance"), "how far apart images are"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 import numpy.typing as npt
 from fastapi import APIRouter, Depends, Path, Request, Response
 
@@ -67,7 +68,7 @@ def described(image_id: int, fact: Fact, more: str = "") -> str:
 
 def thumbnails(
     run: Run,
-    image_ids: npt.NDArray | Sequence[int],
+    image_ids: npt.NDArray[np.int64] | Sequence[int],
     facts: Sequence[Fact],
     more: Sequence[str] | None = None,
     places: Sequence[int] | None = None,

@@ -266,7 +266,9 @@ def _known(bank: OpenedBank, column: str) -> bool:
 def _columns(bank: OpenedBank) -> dict[str, list[Any]]:
     """The table column by column; groups holds for each direction (concept, size, label, image_ids) of its concepts."""
     table = bank.view.directions
-    columns = {name: [_plain(value) for value in table[name].to_pylist()] for name, _, _ in COLUMNS}
+    columns: dict[str, list[Any]] = {
+        name: [_plain(value) for value in table[name].to_pylist()] for name, _, _ in COLUMNS
+    }
     columns["groups"] = _groups(bank, table["direction"].to_numpy(), table["labels"].to_pylist())
     return columns
 

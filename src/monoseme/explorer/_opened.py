@@ -135,7 +135,7 @@ class OpenedBank:
     def __init__(self, opened: Opened, run: Run, folder: Path, stamp: tuple[int, int], layer: str, name: str) -> None:
         self.run, self.folder, self.stamp, self.layer, self.name = run, folder, stamp, layer, name
         self.work = opened.work
-        self.place = lambda: opened.place(layer, name)
+        self._opened = opened
         self.neuron = lru_cache(NEURONS)(self._neuron)
         self.one = lru_cache(2 * NEURONS)(self._one)
         self.facts = lru_cache(NEURONS)(self._facts)
@@ -143,6 +143,10 @@ class OpenedBank:
         self.ranking = lru_cache(8)(self._ranking)
         self._node_tests: dict[Any, Future[Any]] = {}
         self._lock, self._prepared = threading.RLock(), False
+
+    def place(self) -> Place:
+        """What the heads of its pages show."""
+        return self._opened.place(self.layer, self.name)
 
     @cached_property
     def bank(self) -> ConceptBank:

@@ -76,12 +76,14 @@ class OneDirection:
     @property
     def merges(self) -> npt.NDArray[np.int32]:
         """(K - 1, 2) int32 nodes that each step of the tree joins."""
-        return self.trees.merges[0]
+        merges: npt.NDArray[np.int32] = self.trees.merges[0]
+        return merges
 
     @property
     def heights(self) -> npt.NDArray[np.float64]:
         """(K - 1,) float64 at which distance."""
-        return self.trees.heights[0]
+        heights: npt.NDArray[np.float64] = self.trees.heights[0]
+        return heights
 
     def split(self, splitter: Splitter, centre: npt.NDArray[np.float64] | None = None) -> OneSplit:
         """Partition the exemplars.
