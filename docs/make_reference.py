@@ -35,7 +35,7 @@ GROUPS = {
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
-    "Use": ("export_images",),
+    "Use": ("ablate", "steer", "export_images"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Pictures": ("concept_grid", "overview", "heatmap_grid", "overlay"),

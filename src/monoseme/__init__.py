@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from .reporting import report
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
-    from .use import Crop, Heatmaps, ReceptiveField, concept_crops, export_images, heatmaps, receptive_field
+    from .use import (
+        Crop,
+        Heatmaps,
+        ReceptiveField,
+        ablate,
+        concept_crops,
+        export_images,
+        heatmaps,
+        receptive_field,
+        steer,
+    )
     from .views import view_concept, view_layer, view_neuron
     from .visualize import (
         activation_boxes,
@@ -63,6 +73,7 @@ __all__ = [
     "Run",
     "Splitter",
     "UsageError",
+    "ablate",
     "activation_boxes",
     "alignment_boxes",
     "concept_composition",
@@ -95,6 +106,7 @@ __all__ = [
     "save_figure",
     "similarity_matrices",
     "singular_similarity",
+    "steer",
     "svd_directions",
     "verify_run",
     "view_concept",
@@ -111,7 +123,17 @@ _ROOMS = {
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
-    "use": ("Crop", "Heatmaps", "ReceptiveField", "concept_crops", "export_images", "heatmaps", "receptive_field"),
+    "use": (
+        "Crop",
+        "Heatmaps",
+        "ReceptiveField",
+        "ablate",
+        "concept_crops",
+        "export_images",
+        "heatmaps",
+        "receptive_field",
+        "steer",
+    ),
     "reporting": ("report",),
     "views": ("view_concept", "view_layer", "view_neuron"),
     "visualize": (

@@ -13,6 +13,7 @@ from ._memory import keep_freed_memory
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 
 if TYPE_CHECKING:
+    from ._changes import Change, one_layer, require_unchanged
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
@@ -25,6 +26,7 @@ __all__ = [
     "PREFIXES",
     "AnyPreprocess",
     "CallablePreprocess",
+    "Change",
     "LayerInfo",
     "Model",
     "Preprocess",
@@ -35,11 +37,14 @@ __all__ = [
     "by_position",
     "keep_freed_memory",
     "load_model",
+    "one_layer",
     "pool",
+    "require_unchanged",
     "wrap",
 ]
 
 _NEED_TORCH = {
+    "Change": "_changes",
     "LAYOUTS": "_layers",
     "LayerInfo": "_layers",
     "Model": "_model",
@@ -51,7 +56,9 @@ _NEED_TORCH = {
     "ToLayer": "_positions",
     "by_position": "_positions",
     "load_model": "_specs",
+    "one_layer": "_changes",
     "pool": "_taps",
+    "require_unchanged": "_changes",
     "wrap": "_model",
 }
 
