@@ -14,6 +14,7 @@ from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 
 if TYPE_CHECKING:
     from ._changes import Change, one_layer, require_unchanged
+    from ._from_layer import Begun, FromLayer
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
@@ -25,8 +26,10 @@ __all__ = [
     "POOLINGS",
     "PREFIXES",
     "AnyPreprocess",
+    "Begun",
     "CallablePreprocess",
     "Change",
+    "FromLayer",
     "LayerInfo",
     "Model",
     "Preprocess",
@@ -44,7 +47,9 @@ __all__ = [
 ]
 
 _NEED_TORCH = {
+    "Begun": "_from_layer",
     "Change": "_changes",
+    "FromLayer": "_from_layer",
     "LAYOUTS": "_layers",
     "LayerInfo": "_layers",
     "Model": "_model",
