@@ -27,6 +27,7 @@ CLASSES_WITH_METHODS = (
     "Activations",
     "Model",
     "Evaluation",
+    "Causal",
     "Heatmaps",
     "ReceptiveField",
 )
@@ -36,7 +37,7 @@ GROUPS = {
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
     "Use": ("ablate", "steer", "export_images"),
-    "Evaluation": ("evaluate", "Evaluation", "judge_run"),
+    "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Pictures": ("concept_grid", "overview", "heatmap_grid", "overlay"),
     "Errors": ("MonosemeError", "UsageError"),

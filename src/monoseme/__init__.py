@@ -19,7 +19,7 @@ from .base import MonosemeError, UsageError
 if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
-    from .evaluation import Evaluation, evaluate, judge_run
+    from .evaluation import Causal, Evaluation, causal, evaluate, judge_run
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Activations",
     "Calibrated",
+    "Causal",
     "Concept",
     "ConceptBank",
     "Crop",
@@ -76,6 +77,7 @@ __all__ = [
     "ablate",
     "activation_boxes",
     "alignment_boxes",
+    "causal",
     "concept_composition",
     "concept_crops",
     "concept_grid",
@@ -118,7 +120,7 @@ __all__ = [
 _ROOMS = {
     "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
-    "evaluation": ("Evaluation", "evaluate", "judge_run"),
+    "evaluation": ("Causal", "Evaluation", "causal", "evaluate", "judge_run"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),

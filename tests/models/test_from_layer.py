@@ -126,6 +126,17 @@ def test_tokens_and_outputs_in_tuples():
     assert both_ways(ms.wrap(net, SIZE, device="cpu"), "3", lambda out: out - 1, images()).skips
 
 
+@pytest.mark.parametrize("layer", ["blocks.0", "blocks.1.conv1"])
+def test_images_of_a_batch_can_be_taken_and_repeated(layer):
+    model = ms.wrap(Residual(), SIZE, device="cpu")
+    from_layer = FromLayer(model, layer)
+    with torch.no_grad():
+        begun = from_layer.begin(images())
+        some = begun.take(torch.tensor([2, 0, 2]))
+        found = from_layer(some, 2 * some.output)
+        torch.testing.assert_close(found, from_layer(begun, 2 * begun.output)[[2, 0, 2]])
+
+
 def test_gradients_come_back_to_the_layer(small_model):
     from_layer = FromLayer(small_model, "1")
     begun = from_layer.begin(images())

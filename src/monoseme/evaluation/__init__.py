@@ -1,6 +1,7 @@
 """Evaluation: a bank, its activations, labels and a second encoder come in; figures with baselines and intervals go out."""
 
 from ._catalogue import BASELINES, CATALOGUE
+from ._causal import Causal, causal, load_causal
 from ._evaluate import evaluate
 from ._evaluation import Evaluation, load_evaluation
 from ._independence import independence
@@ -9,10 +10,13 @@ from ._judge_run import judge_activations, judge_run
 __all__ = [
     "BASELINES",
     "CATALOGUE",
+    "Causal",
     "Evaluation",
+    "causal",
     "evaluate",
     "independence",
     "judge_activations",
     "judge_run",
+    "load_causal",
     "load_evaluation",
 ]

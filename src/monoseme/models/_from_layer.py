@@ -6,7 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import get_ident
 from typing import Any
 
@@ -39,6 +39,21 @@ class Begun:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, rows: Tensor) -> Begun:
+        """Some of the images by their place in the batch (n,), repeats allowed."""
+        rows = rows.to(self.images.device)
+
+        def taken(item: object) -> object:
+            if isinstance(item, _Hole) and item.shape[:1] == (len(self),):
+                return replace(item, shape=(len(rows), *item.shape[1:]))
+            if isinstance(item, Tensor) and item.ndim and len(item) == len(self):
+                return item.index_select(0, rows)
+            return item
+
+        output = self.output.index_select(0, rows)
+        before = {name: [_mapped(each, taken) for each in calls] for name, calls in self.before.items()}
+        return Begun(self.images.index_select(0, rows), output, _mapped(self.whole, taken), before)
 
 
 class FromLayer:

@@ -7,7 +7,7 @@ from ._crops import Crop, concept_crops
 from ._fields import ReceptiveField, receptive_field
 from ._folders import MANIFEST, export_images
 from ._heatmaps import Heatmaps, heatmaps
-from ._intervene import ablate, steer
+from ._intervene import ablate, intervention, steer
 
 __all__ = [
     "MANIFEST",
@@ -18,6 +18,7 @@ __all__ = [
     "concept_crops",
     "export_images",
     "heatmaps",
+    "intervention",
     "mean_embedding",
     "receptive_field",
     "steer",

@@ -14,7 +14,7 @@ from ._asked import centre_of, layer_of
 
 if TYPE_CHECKING:
     from ..models import Change, LayerInfo, Model
-    from ._edits import Tokens
+    from ._edits import Edit, Tokens
 
 Vectors = Concept | Sequence[Concept] | int | Sequence[int] | npt.ArrayLike
 
@@ -150,6 +150,14 @@ def steer(
         raise UsageError(f"steer by one vector at a time, not {len(rows)}; nest several with blocks")
     edit = steering(info, rows[0], float(amount), frame, Where.of(info, rows, frame, above, tokens))
     return Change(model, layer, edit, f"steering by {amount:g}")
+
+
+def intervention(info: LayerInfo, direction: npt.NDArray[np.float64], frame: Frame, amount: float) -> tuple[Edit, Edit]:
+    """The edits that take a unit vector (C,) of a frame out of a layer's output, and add an amount of it, everywhere."""
+    from ._edits import Where, ablation, steering
+
+    everywhere = Where.of(info, direction[None], frame)
+    return ablation(info, direction[None], frame, everywhere), steering(info, direction, amount, frame, everywhere)
 
 
 def _asked(
