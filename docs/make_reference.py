@@ -28,6 +28,7 @@ CLASSES_WITH_METHODS = (
     "Model",
     "Evaluation",
     "Causal",
+    "Matches",
     "Heatmaps",
     "ReceptiveField",
 )
@@ -37,7 +38,7 @@ GROUPS = {
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
     "Use": ("ablate", "steer", "export_images"),
-    "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal"),
+    "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal", "match_concepts", "Matches"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Pictures": ("concept_grid", "overview", "heatmap_grid", "overlay"),
     "Errors": ("MonosemeError", "UsageError"),

@@ -19,7 +19,7 @@ from .base import MonosemeError, UsageError
 if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
-    from .evaluation import Causal, Evaluation, causal, evaluate, judge_run
+    from .evaluation import Causal, Evaluation, Matches, causal, evaluate, judge_run, match_concepts
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
@@ -66,6 +66,7 @@ __all__ = [
     "Heatmaps",
     "Labels",
     "LayerDictionary",
+    "Matches",
     "Model",
     "MonosemeError",
     "Preprocess",
@@ -97,6 +98,7 @@ __all__ = [
     "load_bank",
     "load_dictionary",
     "load_model",
+    "match_concepts",
     "merge_concepts",
     "open_images",
     "open_run",
@@ -120,7 +122,7 @@ __all__ = [
 _ROOMS = {
     "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
-    "evaluation": ("Causal", "Evaluation", "causal", "evaluate", "judge_run"),
+    "evaluation": ("Causal", "Evaluation", "Matches", "causal", "evaluate", "judge_run", "match_concepts"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),

@@ -124,6 +124,17 @@ def test_it_is_kept_and_read_again(found, planted, tmp_path):
         load_causal(tmp_path)
 
 
+def test_views_and_reports_show_it_as_evidence(found, planted, tmp_path):
+    _, run, bank, red = planted
+    seen = {each.name: each.value for each in ms.view_concept(bank, red, run, causal=found).evidence}
+    assert seen["moved when taken out"] == pytest.approx(found.of(red)["ablated"])
+    assert not any("moved" in each.name for each in ms.view_concept(bank, red, run).evidence)
+    folder = bank.save(run.path / "banks" / "0" / "planted")
+    found.save(folder)
+    ms.report(run, tmp_path / "out.html")
+    assert "moved when taken out" in (tmp_path / "out.html").read_text()
+
+
 def test_the_same_seed_gives_the_same(planted, found):
     model, run, bank, _ = planted
     again = ms.causal(bank, run, model, per_set=10, directions=6, batch_size=16)

@@ -6,12 +6,14 @@ from ._evaluate import evaluate
 from ._evaluation import Evaluation, load_evaluation
 from ._independence import independence
 from ._judge_run import judge_activations, judge_run
+from ._matching import Matches, match_concepts
 
 __all__ = [
     "BASELINES",
     "CATALOGUE",
     "Causal",
     "Evaluation",
+    "Matches",
     "causal",
     "evaluate",
     "independence",
@@ -19,4 +21,5 @@ __all__ = [
     "judge_run",
     "load_causal",
     "load_evaluation",
+    "match_concepts",
 ]
