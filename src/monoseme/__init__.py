@@ -19,14 +19,24 @@ from .base import MonosemeError, UsageError
 if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
-    from .evaluation import Evaluation, evaluate, judge_run
+    from .evaluation import Causal, Evaluation, Matches, causal, evaluate, judge_run, match_concepts
     from .explorer import Explorer, create_app, explore
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
-    from .use import Crop, Heatmaps, ReceptiveField, concept_crops, export_images, heatmaps, receptive_field
+    from .use import (
+        Crop,
+        Heatmaps,
+        ReceptiveField,
+        ablate,
+        concept_crops,
+        export_images,
+        heatmaps,
+        receptive_field,
+        steer,
+    )
     from .views import ConceptView, LayerView, NeuronView, view_concept, view_layer, view_neuron
     from .visualize import (
         activation_boxes,
@@ -50,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Activations",
     "Calibrated",
+    "Causal",
     "Concept",
     "ConceptBank",
     "ConceptView",
@@ -62,6 +73,7 @@ __all__ = [
     "Labels",
     "LayerDictionary",
     "LayerView",
+    "Matches",
     "Model",
     "MonosemeError",
     "NeuronView",
@@ -71,8 +83,10 @@ __all__ = [
     "Run",
     "Splitter",
     "UsageError",
+    "ablate",
     "activation_boxes",
     "alignment_boxes",
+    "causal",
     "concept_composition",
     "concept_crops",
     "concept_grid",
@@ -97,6 +111,7 @@ __all__ = [
     "load_dictionary",
     "load_model",
     "magnitude_spectrum",
+    "match_concepts",
     "merge_concepts",
     "open_images",
     "open_run",
@@ -108,6 +123,7 @@ __all__ = [
     "save_figure",
     "similarity_matrices",
     "singular_similarity",
+    "steer",
     "svd_directions",
     "verify_run",
     "view_concept",
@@ -119,13 +135,23 @@ __all__ = [
 _ROOMS = {
     "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
-    "evaluation": ("Evaluation", "evaluate", "judge_run"),
+    "evaluation": ("Causal", "Evaluation", "Matches", "causal", "evaluate", "judge_run", "match_concepts"),
     "explorer": ("Explorer", "create_app", "explore"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
-    "use": ("Crop", "Heatmaps", "ReceptiveField", "concept_crops", "export_images", "heatmaps", "receptive_field"),
+    "use": (
+        "Crop",
+        "Heatmaps",
+        "ReceptiveField",
+        "ablate",
+        "concept_crops",
+        "export_images",
+        "heatmaps",
+        "receptive_field",
+        "steer",
+    ),
     "reporting": ("report",),
     "views": ("ConceptView", "LayerView", "NeuronView", "view_concept", "view_layer", "view_neuron"),
     "visualize": (

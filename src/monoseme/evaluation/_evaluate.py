@@ -16,7 +16,7 @@ from ._dictionary import dictionary
 from ._distances import Read, Reading, read
 from ._evaluation import Evaluation
 from ._figures import Figures
-from ._images import images_to_rank
+from ._images import images_to_rank, require_fit
 from ._independence import independence
 from ._judge import RANDOM_SETS, Judge, Monosemanticity, judged
 from ._paper import paper
@@ -144,18 +144,7 @@ def _check(bank: ConceptBank, acts: Activations, max_images: int, resamples: int
     for name, number in (("max_images", max_images), ("resamples", resamples)):
         if not isinstance(number, int | np.integer) or number < 1:
             raise UsageError(f"{name} must be a whole number of at least 1, not {number!r}")
-    made_from = bank.info.get("activations", {})
-    here = {"images": acts.shape[0], "neurons": acts.shape[1], **acts.provenance()}
-    for name, value in here.items():
-        if name in made_from and made_from[name] != value:
-            raise UsageError(
-                f"the bank was made from activations with {name} {made_from[name]}, not {value}; give those it was made from"
-            )
-    if bank.vectors.shape[1] != acts.shape[1]:
-        raise UsageError(
-            f"the bank's vectors have {bank.vectors.shape[1]} components, the activations {acts.shape[1]} neurons; give those "
-            "it was made from"
-        )
+    require_fit(bank, acts)
 
 
 def _labels(labels: Labels | Sequence[object] | None, images: int) -> Labels | None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from ..banks import ConceptBank
-from ..base import Activations, held_out, with_digests
+from ..base import Activations, UsageError, held_out, with_digests
 from ._scores import Scored
 from ._sets import Bools, Sets
 
@@ -42,10 +42,26 @@ def images_to_rank(
     if len(candidates) > most:
         of += f", a sample of {most:,}"
     facts = {"ranked": {"images": len(rows), "of": of, "held_out": apart}, "images": count}
-    return first & ~out, Scored(rows, bank.frame(_gathered(acts, rows)), exclude), facts
+    return first & ~out, Scored(rows, bank.frame(gathered(acts, rows)), exclude), facts
 
 
-def _gathered(acts: Activations, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def require_fit(bank: ConceptBank, acts: Activations) -> None:
+    """Raise a `UsageError` where the activations are not those that the bank was made from."""
+    made_from = bank.info.get("activations", {})
+    here = {"images": acts.shape[0], "neurons": acts.shape[1], **acts.provenance()}
+    for name, value in here.items():
+        if name in made_from and made_from[name] != value:
+            raise UsageError(
+                f"the bank was made from activations with {name} {made_from[name]}, not {value}; give those it was made from"
+            )
+    if bank.vectors.shape[1] != acts.shape[1]:
+        raise UsageError(
+            f"the bank's vectors have {bank.vectors.shape[1]} components, the activations {acts.shape[1]} neurons; give those "
+            "it was made from"
+        )
+
+
+def gathered(acts: Activations, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """The rows (n, C) float32, in one pass over the blocks."""
     taken = np.zeros(acts.shape[0], dtype=np.bool_)
     taken[rows] = True

@@ -13,6 +13,8 @@ from ._memory import keep_freed_memory
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 
 if TYPE_CHECKING:
+    from ._changes import Change, one_layer, require_unchanged
+    from ._from_layer import Begun, FromLayer
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
@@ -24,7 +26,10 @@ __all__ = [
     "POOLINGS",
     "PREFIXES",
     "AnyPreprocess",
+    "Begun",
     "CallablePreprocess",
+    "Change",
+    "FromLayer",
     "LayerInfo",
     "Model",
     "Preprocess",
@@ -35,11 +40,16 @@ __all__ = [
     "by_position",
     "keep_freed_memory",
     "load_model",
+    "one_layer",
     "pool",
+    "require_unchanged",
     "wrap",
 ]
 
 _NEED_TORCH = {
+    "Begun": "_from_layer",
+    "Change": "_changes",
+    "FromLayer": "_from_layer",
     "LAYOUTS": "_layers",
     "LayerInfo": "_layers",
     "Model": "_model",
@@ -51,7 +61,9 @@ _NEED_TORCH = {
     "ToLayer": "_positions",
     "by_position": "_positions",
     "load_model": "_specs",
+    "one_layer": "_changes",
     "pool": "_taps",
+    "require_unchanged": "_changes",
     "wrap": "_model",
 }
 

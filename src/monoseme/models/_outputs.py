@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -25,6 +26,25 @@ def first_tensor(output: object) -> Tensor | None:
     if isinstance(output, tuple | list):
         return next((item for item in output if isinstance(item, Tensor)), None)
     return None
+
+
+def with_first_tensor(output: object, tensor: Tensor) -> object:
+    """A module's output with another tensor in place of that which `first_tensor` finds; the output itself is left as it is.
+
+    >>> with_first_tensor((None, torch.zeros(2), torch.ones(1)), torch.ones(2))
+    (None, tensor([1., 1.]), tensor([1.]))
+    """
+    if isinstance(output, Mapping):
+        named = isinstance(output.get("last_hidden_state"), Tensor)
+        name = "last_hidden_state" if named else next(k for k, v in output.items() if isinstance(v, Tensor))
+        other = copy.copy(output)  # transformers' ModelOutput is a mapping with attributes
+        other[name] = tensor  # type: ignore[index]
+        return other
+    if isinstance(output, tuple | list):
+        place = next(number for number, item in enumerate(output) if isinstance(item, Tensor))
+        items = [*output[:place], tensor, *output[place + 1 :]]
+        return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
+    return tensor
 
 
 def logits(output: object, batch: int) -> Tensor | None:

@@ -9,6 +9,7 @@ from threading import get_ident
 from torch import Tensor, nn
 
 from ..base import MonosemeError, UsageError
+from ._changes import one_layer
 from ._layers import LayerInfo
 from ._model import Model
 from ._outputs import first_tensor
@@ -45,11 +46,8 @@ class ToLayer:
     """
 
     def __init__(self, model: Model, layer: str) -> None:
-        (name,) = model.resolve([layer])[:1]
-        if name != layer:
-            raise UsageError(f"name one layer, not {layer}; model.resolve turns patterns into names")
         self.model = model
-        self.info: LayerInfo = model.layers()[name]
+        self.info: LayerInfo = one_layer(model, layer)
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, channels, H, W) float images, normalised as the model takes them -> the layer's output as it is.

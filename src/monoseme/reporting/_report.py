@@ -13,7 +13,7 @@ import numpy as np
 from ..banks import ConceptBank, choose_bank, load_bank
 from ..base import Reporter, Silent, UsageError, bank_folder, counted, write_whole
 from ..base.html import Html, element
-from ..evaluation import Evaluation, load_evaluation
+from ..evaluation import Causal, Evaluation, load_causal, load_evaluation
 from ..runs import Run, open_run
 from ..splitting import NodeTests
 from ..views import view_concept, view_layer, view_neuron, view_tree
@@ -96,7 +96,7 @@ def report(
     for name, value, most in (("columns", columns, 60), ("quality", quality, 100)):
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise UsageError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
-    loaded, evaluation = _bank(opened, bank, layer)
+    loaded, evaluation, causes = _bank(opened, bank, layer)
     chosen = _chosen(loaded, neurons)
     labels = opened.shown_labels()
     whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation)
@@ -109,7 +109,7 @@ def report(
         for direction in chosen:
             view = view_neuron(loaded, direction, opened, acts=acts, labels=labels)
             concepts = [
-                view_concept(loaded, each.number, opened, labels=labels, evaluation=evaluation)
+                view_concept(loaded, each.number, opened, labels=labels, evaluation=evaluation, causal=causes)
                 for each in view.concepts
             ]
             shape = view_tree(view, tests)
@@ -131,11 +131,13 @@ def report(
     return target
 
 
-def _bank(run: Run, bank: ConceptBank | str | None, layer: str | None) -> tuple[ConceptBank, Evaluation | None]:
+def _bank(
+    run: Run, bank: ConceptBank | str | None, layer: str | None
+) -> tuple[ConceptBank, Evaluation | None, Causal | None]:
     if isinstance(bank, ConceptBank):
-        return bank, None
+        return bank, None, None
     folder = bank_folder(run.path, *choose_bank(run.path, layer, bank))
-    return load_bank(folder), load_evaluation(folder)
+    return load_bank(folder), load_evaluation(folder), load_causal(folder)
 
 
 def _chosen(bank: ConceptBank, neurons: int | Sequence[int]) -> list[int]:

@@ -72,8 +72,9 @@ class Forward:
     def __init__(self, model: Model, manifest: Manifest, columns: Sequence[LayerColumn]) -> None:
         import torch
 
-        from ..models import Tap, Tapped, keep_freed_memory
+        from ..models import Tap, Tapped, keep_freed_memory, require_unchanged
 
+        require_unchanged(model)
         keep_freed_memory()
         model.layers()  # the dry run happens before the model gets twins
         self._dtype = manifest.dtype

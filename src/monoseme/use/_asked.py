@@ -31,11 +31,8 @@ def mean_embedding(acts: Activations) -> npt.NDArray[np.float64]:
     return total / len(acts)
 
 
-def layer_of(bank: ConceptBank, model: Model, layer: str | None, pooling: str | None) -> tuple[LayerInfo, str]:
+def layer_of(bank: ConceptBank, model: Model, layer: str | None) -> LayerInfo:
     """The layer that the bank's vectors belong to, in a model that has it and was the one embedded."""
-    from ..models import POOLINGS
-
-    made_from = bank.info.get("activations", {})
     name = layer or bank.layer
     if name == "array" and layer is None:
         raise UsageError("the bank was made from an array and does not say of which layer; name the layer")
@@ -48,19 +45,25 @@ def layer_of(bank: ConceptBank, model: Model, layer: str | None, pooling: str | 
             f"layer {name} of {model.spec} has {counted(info.channels, 'neuron')}, but the bank's vectors have {width:,} "
             "components; give the model and layer that the bank was made from"
         )
+    made_from = bank.info.get("activations", {})
     recorded = made_from.get("weights_digest")
     if recorded is not None and recorded != model.weights_digest:
         raise UsageError(
             f"the bank was made with other weights ({made_from.get('model')}) than {model.spec} has; give that model"
         )
-    pooled = pooling or str(made_from.get("pooling", "mean"))
+    return info
+
+
+def pooling_of(bank: ConceptBank, info: LayerInfo, pooling: str | None, spec: str) -> str:
+    """How the bank's embeddings are pooled from the layer's positions."""
+    from ..models import POOLINGS
+
+    pooled = pooling or str(bank.info.get("activations", {}).get("pooling", "mean"))
     if pooled not in POOLINGS:
         raise UsageError(f"unknown pooling {pooled!r}; use mean, max or cls")
     if pooled == "cls" and not info.has_cls:
-        raise UsageError(f"layer {name} of {model.spec} has no class token to read; pool it by mean or max")
-    if info.layout == "NC":
-        raise UsageError(f"layer {name} gives one vector an image and no positions; choose a layer before its pooling")
-    return info, pooled
+        raise UsageError(f"layer {info.name} of {spec} has no class token to read; pool it by mean or max")
+    return pooled
 
 
 def vectors_of(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..banks import ConceptBank, Frame
 from ..base import Activations, Reporter, Silent, UsageError, counted
-from ._asked import FloatArray, centre_of, checked_pictures, layer_of, vectors_of, windows_of
+from ._asked import FloatArray, centre_of, checked_pictures, layer_of, pooling_of, vectors_of, windows_of
 from ._fields import ReceptiveField, receptive_field
 from ._place import on_picture
 
@@ -190,7 +190,12 @@ def heatmaps(
 
     from ..models import ToLayer, by_position, pool
 
-    info, pooling = layer_of(bank, model, layer, pooling)
+    info = layer_of(bank, model, layer)
+    pooling = pooling_of(bank, info, pooling, model.spec)
+    if info.layout == "NC":
+        raise UsageError(
+            f"layer {info.name} gives one vector an image and no positions; choose a layer before its pooling"
+        )
     numbers, vectors = vectors_of(bank, concepts, detectors=detectors)
     pictures = checked_pictures(images)
     seen = windows_of(model, pictures, windows)

@@ -17,7 +17,7 @@ from ._measures import Composition, composition
 from ._neuron import require_run, shown_labels
 
 if TYPE_CHECKING:
-    from ..evaluation import Evaluation
+    from ..evaluation import Causal, Evaluation
 
 
 class Evidence(NamedTuple):
@@ -44,7 +44,8 @@ class ConceptView:
     labels : list of (str, int)
         How many of its exemplars have each label.
     evidence : tuple of Evidence
-        p-value, stability, and the held-out figures where the bank was evaluated; only what is known.
+        p-value, stability, the held-out figures where the bank was evaluated, and what the model's predictions do without it
+        and with more of it where that was tried; only what is known.
     top_images : (k,) int64
         The images of the whole data set that project highest on its vector, largest first.
     projections : (k,) float32
@@ -83,6 +84,20 @@ _FROM_EVALUATION = (
     ("clarity", "clarity", "mean cosine of two of its exemplars for a second encoder"),
     ("monosemanticity_score", "monosemanticity", "similarity of the images it fires for, for a second encoder"),
 )
+_FROM_CAUSAL = (
+    ("ablated", "moved when taken out", "share of the predicted probability that moves on its own images without it"),
+    (
+        "ablated_excess",
+        "moved more than by chance",
+        "how much more of it moves than with random directions of equal variance",
+    ),
+    ("steered", "moved when added", "share of the predicted probability that moves on random images when it is added"),
+    (
+        "steered_excess",
+        "added, more than by chance",
+        "how much more of it moves than with random directions of equal variance",
+    ),
+)
 
 
 def view_concept(
@@ -92,6 +107,7 @@ def view_concept(
     *,
     labels: Labels | None = None,
     evaluation: Evaluation | None = None,
+    causal: Causal | None = None,
     nearest: int = 5,
 ) -> ConceptView:
     """Gather what there is to see of one concept.
@@ -108,6 +124,8 @@ def view_concept(
         Of the images; by default those of the run.
     evaluation : Evaluation, optional
         Of the bank.
+    causal : Causal, optional
+        Causal evidence for concepts of the bank.
     nearest : int
         How many of the nearest concepts to name.
 
@@ -124,7 +142,7 @@ def view_concept(
     return ConceptView(
         concept=found,
         labels=shown_labels(bank, run, labels).counts(found.image_ids),
-        evidence=_evidence(bank, found.number, evaluation),
+        evidence=_evidence(bank, found.number, evaluation, causal),
         top_images=top["image_id"].to_numpy(),
         projections=top["projection"].to_numpy(),
         predictions=[] if run is None else predicted(run, found.image_ids),
@@ -146,12 +164,16 @@ def predicted(run: Run, image_ids: npt.ArrayLike) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _evidence(bank: ConceptBank, number: int, evaluation: Evaluation | None) -> tuple[Evidence, ...]:
+def _evidence(
+    bank: ConceptBank, number: int, evaluation: Evaluation | None, causal: Causal | None
+) -> tuple[Evidence, ...]:
     rows: list[tuple[Mapping[str, Any], tuple[tuple[str, str, str], ...]]] = [
         (bank.concepts.slice(number, 1).to_pylist()[0], _FROM_BANK)
     ]
     if evaluation is not None and _is_of(evaluation, bank):
         rows.append((evaluation.concepts.slice(number, 1).to_pylist()[0], _FROM_EVALUATION))
+    if causal is not None and causal.is_of(bank) and (tried := causal.of(number)) is not None:
+        rows.append((tried, _FROM_CAUSAL))
     return tuple(
         Evidence(name, float(row[column]), meaning)
         for row, columns in rows
