@@ -31,6 +31,7 @@ CLASSES_WITH_METHODS = (
     "Heatmaps",
     "ReceptiveField",
     "FeatureImages",
+    "Explorer",
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
@@ -60,6 +61,7 @@ GROUPS = {
     ),
     "Reports": ("report",),
     "Feature visualisation": ("feature_images", "FeatureConfig", "FeatureImages", "feature_grid", "magnitude_spectrum"),
+    "Explorer": ("explore", "create_app", "Explorer"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 

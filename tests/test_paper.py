@@ -35,6 +35,11 @@ def paper():
             sys.modules.pop(name, None)
 
 
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 def reproduce(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, PAPER / "reproduce.py", *map(str, arguments)],
@@ -103,7 +108,7 @@ def test_the_histogram_counts_every_neuron_and_is_what_was_printed(made, bank):
         assert f"{{{text}}}" in (made[0] / "printed" / f"{record}.txt").read_text()
     assert len(bank.directions) == 1280
     assert max(bank.histogram()) >= 2
-    rows = list(csv.DictReader((made[0] / "counts.csv").open()))
+    rows = table(made[0] / "counts.csv")
     assert sum(int(row["concepts"]) for row in rows) == len(bank)
     assert {int(row["direction"]) for row in rows} == set(range(1280))
 
@@ -118,13 +123,14 @@ def test_pictures_show_something(made, setting):
     expected += ["pictures/neurons/histogram.png", "pictures/svd/histogram.png", "pictures/cosines.png"]
     expected += [f"feature/{what}-{how}.png" for what in ("neurons", "concepts") for how in ("plain", "varied")]
     for name in expected:
-        pixels = np.asarray(Image.open(made[0] / name).convert("RGB"))
+        with Image.open(made[0] / name) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
         assert min(pixels.shape[:2]) > 200, name
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, name
 
 
 def test_medians_are_those_of_the_embeddings(made, bank, setting):
-    rows = {int(row["concept"]): row for row in csv.DictReader((made[0] / "medians.csv").open())}
+    rows = {int(row["concept"]): row for row in table(made[0] / "medians.csv")}
     acts = ms.open_run(made[0] / "run").activations()
     concepts = [c for n in setting.neurons.split(",") for c in bank.for_direction(int(n))]
     assert set(rows) == {concept.number for concept in concepts}
@@ -140,7 +146,7 @@ def test_medians_are_those_of_the_embeddings(made, bank, setting):
 
 
 def test_thresholds_say_where_clusters_merge(made, bank, setting):
-    for row in csv.DictReader((made[0] / "thresholds.csv").open()):
+    for row in table(made[0] / "thresholds.csv"):
         place = bank.position(int(row["neuron"]))
         for clusters in range(1, 5):
             assert bank.clusters_at(float(row[str(clusters)]) + 0.01)[place] == clusters
@@ -148,7 +154,7 @@ def test_thresholds_say_where_clusters_merge(made, bank, setting):
 
 
 def test_sheets_of_the_study_show_five_images_of_one_concept_each(made, bank, setting):
-    rows = list(csv.DictReader((made[0] / "study" / "key.csv").open()))
+    rows = table(made[0] / "study" / "key.csv")
     run = ms.open_run(made[0] / "run")
     assert {row["sheet"] for row in rows} == {path.name for path in (made[0] / "study").glob("*.png")}
     for row in rows:
@@ -168,7 +174,7 @@ def test_tcav_has_as_many_random_images_as_a_concept_has(made, bank):
 
 
 def test_one_neuron_set_to_zero_changes_accuracy_as_a_model_without_it_does(made, setting):
-    rows = list(csv.DictReader((made[0] / "ablation.csv").open()))
+    rows = table(made[0] / "ablation.csv")
     assert [row["without"] for row in rows] == ["", *setting.neurons.split(",")]
     accuracy = [float(row["accuracy"]) for row in rows]
     assert 0.3 < accuracy[0] <= 1
@@ -176,7 +182,7 @@ def test_one_neuron_set_to_zero_changes_accuracy_as_a_model_without_it_does(made
 
 
 def test_predictions_are_those_of_the_run(made):
-    rows = list(csv.DictReader((made[0] / "predictions.csv").open()))
+    rows = table(made[0] / "predictions.csv")
     kept = ms.open_run(made[0] / "run").images(columns=["uri", "predictions"]).to_pylist()
     assert [(row["uri"], int(row["class"])) for row in rows] == [(k["uri"], k["predictions"][0]["class"]) for k in kept]
 

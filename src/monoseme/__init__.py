@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
     from .evaluation import Evaluation, evaluate, judge_run
+    from .explorer import Explorer, create_app, explore
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
@@ -54,6 +55,7 @@ __all__ = [
     "ConceptView",
     "Crop",
     "Evaluation",
+    "Explorer",
     "FeatureConfig",
     "FeatureImages",
     "Heatmaps",
@@ -76,12 +78,14 @@ __all__ = [
     "concept_grid",
     "concept_histogram",
     "concept_map",
+    "create_app",
     "dendrogram",
     "disentangle",
     "distance_boxes",
     "embed",
     "evaluate",
     "exemplar_map",
+    "explore",
     "export_images",
     "feature_grid",
     "feature_images",
@@ -116,6 +120,7 @@ _ROOMS = {
     "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
     "evaluation": ("Evaluation", "evaluate", "judge_run"),
+    "explorer": ("Explorer", "create_app", "explore"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),

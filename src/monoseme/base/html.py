@@ -13,7 +13,7 @@ FAINT = "opacity:.65"
 BLUE = "#3b8fc4"
 """Readable on white and on black, as all colours here must be: a page's own colours are not known."""
 
-_VOID = ("img", "br", "input", "meta")
+_VOID = ("img", "br", "input", "link", "meta")
 
 
 class Html(str):

@@ -18,6 +18,7 @@ from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
 from .evaluate import evaluate
+from .explore import explore
 from .export_images import export_images
 from .info import info, verify
 from .label import label
@@ -43,6 +44,7 @@ for command in (
     evaluate,
     visualize,
     report,
+    explore,
     export_images,
     label,
     info,

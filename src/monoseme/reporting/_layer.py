@@ -1,73 +1,20 @@
-"""The part of a report that is about the layer: facts, histogram, figures, and the table of its directions."""
+"""The part of a report that is about the layer: histogram and the table of its directions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 
-from ..base import MonosemeError, counted, printable
-from ..base.html import Html, element, joined
-from ..evaluation import CATALOGUE, Evaluation
-from ..runs import Run
+from ..base import counted, printable
+from ..base.html import Html, element
 from ..views import LayerView
-from ._charts import histogram
-
-
-def facts(layer: LayerView, run: Run) -> Html:
-    """What was looked at, with what, and how."""
-    bank, manifest = layer.bank, run.manifest
-    parameters = bank.info.get("parameters", {})
-    named = {key: value for key, value in parameters.items() if value not in (None, [], 0) and key != "directions"}
-    size = " x ".join(map(str, manifest.model.get("input_size") or []))
-    rows = {
-        "model": f"{manifest.model.get('spec')}, input {size}",
-        "weights": manifest.model.get("weights_digest"),
-        "layer": f"{bank.layer}, {bank.info['activations']['neurons']:,} neurons",
-        "images": f"{len(run):,} from {_last_part(manifest.images['source'])}",
-        "method": f"{bank.info.get('method')} ({', '.join(f'{key} {_short(value)}' for key, value in named.items())})",
-        "concepts": f"{len(bank):,} from {counted(len(layer.directions), layer.kind)}",
-        "more than one": _sure(layer),
-        "stability": _stability(layer),
-    }
-    lines = [
-        joined([element("dt", key), element("dd", value)]) for key, value in rows.items() if value not in (None, "")
-    ]
-    return element("dl", *lines, class_="facts")
+from ..views.charts import histogram
+from ..views.pieces import number
 
 
 def summary(layer: LayerView) -> Html:
     """The histogram of concepts."""
     name = f"{layer.kind}s by number of concepts"
     return element("figure", histogram(layer.histogram, name), element("figcaption", name))
-
-
-def figures(evaluation: Evaluation | None) -> Html:
-    """The figures of an evaluation with their intervals and baselines."""
-    if evaluation is None or not len(evaluation.figures):
-        return Html()
-    found: dict[str, dict[str, dict[str, object]]] = {}
-    for row in evaluation.figures.to_pylist():
-        found.setdefault(row["figure"], {})[row["of"]] = row
-    body = []
-    for name, rows in found.items():
-        own = rows.pop("concepts", None)
-        beside = ", ".join(f"{of} {_number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
-        value = "" if own is None else _number(own["value"])
-        interval = "" if own is None or own["low"] is None else f"[{_number(own['low'])}, {_number(own['high'])}]"
-        body.append(
-            element(
-                "tr",
-                element("th", name, scope="row", title=CATALOGUE[name].meaning),
-                element("td", value, class_="number"),
-                element("td", interval, class_="number"),
-                element("td", beside),
-            )
-        )
-    head = element(
-        "tr", *(element("th", each, scope="col") for each in ("figure", "concepts", "95 % interval", "baselines"))
-    )
-    table = element("table", element("thead", head), element("tbody", *body), class_="figures")
-    return element("details", element("summary", "Figures of the whole bank, each with its baselines"), table)
 
 
 _COLUMNS = (
@@ -110,37 +57,6 @@ def _cell(row: dict[str, object], name: str, linked: Collection[int]) -> Html:
         assert isinstance(value, list)
         return element("td", ", ".join(printable(text, 30) for text in value if text))
     if name == "direction":
-        number = int(str(value))
-        return element("td", element("a", number, href=f"#n{number}") if number in linked else number, class_="number")
-    return element("td", _number(value), class_="number", data_value=value if isinstance(value, float) else None)
-
-
-def _sure(layer: LayerView) -> str | None:
-    try:
-        sure = len(layer.bank.polysemantic())
-    except MonosemeError:
-        return None
-    return f"{sure:,} {layer.kind}s at a false discovery rate of 5 %"
-
-
-def _stability(layer: LayerView) -> str | None:
-    column = layer.bank.concepts["stability"]
-    if column.null_count or not len(column):
-        return None
-    values = sorted(column.to_pylist())
-    return f"median {values[len(values) // 2]:.2f} over resampled images (Jaccard index, 1 is best)"
-
-
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return "" if value is None else str(value)
-
-
-def _last_part(source: str) -> str:
-    """Of a path its last part: where the images lie on the maker's machine is nobody's business."""
-    return source.replace("\\", "/").rstrip("/").rpartition("/")[2] or source
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        own = int(str(value))
+        return element("td", element("a", own, href=f"#n{own}") if own in linked else own, class_="number")
+    return element("td", number(value), class_="number", data_value=value if isinstance(value, float) else None)

@@ -9,9 +9,9 @@ import numpy as np
 from ..base import counted, printable
 from ..base.html import Html, element, joined
 from ..views import ConceptView, NeuronView, TreeView, alignments, distances, similarities
+from ..views.charts import boxes, colour, matrix, tree
 from ..visualize import mark
-from ._charts import boxes, colour, tree
-from ._pictures import Pictures, matrix
+from ._pictures import Pictures
 
 _NEURONS = 8
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from ..base.html import Html, element, joined
+from ..views import charts
 
 
 def page(title: str, parts: Sequence[Html]) -> bytes:
     """A whole HTML document. It loads nothing, and runs no script and no style but its own two, which are named by hash."""
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    style, script = charts.style() + _asset("report.css"), _asset("report.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'"
     )
@@ -25,7 +26,7 @@ def page(title: str, parts: Sequence[Html]) -> bytes:
         element("style", Html(style)),
     )
     body = element("body", element("main", *parts), element("script", Html(script)))
-    return joined([Html("<!doctype html>\n"), element("html", head, body, lang="en"), "\n"]).encode()
+    return joined([Html("<!doctype html>\n"), element("html", head, body, lang="en"), Html("\n")]).encode()
 
 
 def _asset(name: str) -> str:

@@ -17,6 +17,7 @@ from ..evaluation import Evaluation, load_evaluation
 from ..runs import Run, open_run
 from ..splitting import NodeTests
 from ..views import view_concept, view_layer, view_neuron, view_tree
+from ..views.pieces import facts, figures
 from ..visualize import Lens
 from . import _layer
 from ._neuron import section
@@ -118,9 +119,9 @@ def report(
     lead = f"{counted(len(loaded), 'concept')} that its {whole.kind}s fire for"
     parts = [
         element("header", element("h1", title), element("p", lead, class_="lead")),
-        _layer.facts(whole, opened),
+        facts(whole, opened),
         _layer.summary(whole),
-        _layer.figures(evaluation),
+        figures(evaluation),
         element("h2", f"All {whole.kind}s"),
         _layer.table(whole, set(chosen)),
         *sections,

@@ -194,6 +194,11 @@ class Run:
         """Images that could not be used: entry, uri, reason."""
         return _table.quarantined(self.path)
 
+    @property
+    def stale(self) -> bool:
+        """Whether another process has committed something since this was opened or refreshed."""
+        return bool(self._lance.latest_version != self._lance.version)
+
     def refresh(self) -> None:
         """See what another process has committed since."""
         self._open()

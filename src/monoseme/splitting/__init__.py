@@ -6,6 +6,7 @@ from ._frame import Scaling
 from ._kmeans import kmeans_gram
 from ._layer import Layer
 from ._nodes import NodeTests, leaves_below
+from ._one import OneDirection, OneSplit
 from ._published import Published
 from ._recut import recut
 from ._split import Exemplars, Split, Splitter, Tests
@@ -17,6 +18,8 @@ __all__ = [
     "Exemplars",
     "Layer",
     "NodeTests",
+    "OneDirection",
+    "OneSplit",
     "Published",
     "Scaling",
     "Split",

@@ -108,9 +108,7 @@ def assemble(
     direction = np.concatenate([part.direction for part in parts])
     size = np.concatenate([part.size for part in parts])
     means = np.concatenate([part.means for part in parts])
-    about = means - layer.moments.mean if parameters["vector"] == "centred" else means
-    lengths = np.linalg.norm(about, axis=1)
-    vectors = (about / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    vectors = unit_vectors(means - layer.moments.mean if parameters["vector"] == "centred" else means)
     concept = np.concatenate(
         [np.where(part.concept >= 0, part.concept + offset, -1) for part, offset in zip(parts, offsets, strict=False)]
     )
@@ -121,7 +119,7 @@ def assemble(
             "direction": starts.numbers[direction],
             "cluster": np.concatenate([part.cluster for part in parts]),
             "size": size,
-            "separation": _or_null(_separations(direction, size, means)),
+            "separation": _or_null(separations(direction, size, means)),
             "mean_projection": np.einsum("mc,mc->m", means, vectors.astype(np.float64)).astype(np.float32),
             "cosine_start": _or_null(_cosine_start(starts, vectors, direction)).cast(pa.float32()),
             "p_value": _or_null(np.concatenate([part.p_value for part in parts])),
@@ -157,6 +155,12 @@ def assemble(
         info=info,
         run=layer.acts.run,
     )
+
+
+def unit_vectors(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """(m, C) means scaled to unit length; one of no length stays."""
+    lengths = np.linalg.norm(means, axis=1)
+    return np.asarray((means / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32))
 
 
 def _divisions(starts: Starts, parts: list[Part]) -> pa.Table:
@@ -221,7 +225,7 @@ def _top_table(layer: Layer, vectors: npt.NDArray[np.float32], k: int, progress:
     )
 
 
-def _separations(
+def separations(
     direction: npt.NDArray[np.int64], size: npt.NDArray[np.int64], means: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """(M,) Ward distance to the nearest concept of the same direction, NaN for an only one.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ..splitting import NodeTests, leaves_below
 from ._neuron import NeuronView
+
+if TYPE_CHECKING:
+    from ..splitting import NodeTests
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,6 +98,8 @@ def leaf_order(merges: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
 
 
 def _only_concept(view: NeuronView) -> npt.NDArray[np.int64]:
+    from ..splitting import leaves_below  # which imports torch; a layer is looked at without
+
     below = leaves_below(view.merges)
     kept = view.concept >= 0
     big = np.iinfo(np.int64).max

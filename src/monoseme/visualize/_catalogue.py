@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -247,8 +247,8 @@ PICTURES = {
 """By the name that the command line takes."""
 
 
-IMAGES_A_ROW = 4
-"""Feature images of each direction."""
+FEATURES: dict[str, Any] = {"parametrisation": "maco", "steps": 128}
+"""MaCo, which says by transparency what matters, and shows something also behind a ReLU6, where activations end at 6."""
 
 
 def _features(pictures: Pictures, direction: int) -> Figure:
@@ -262,9 +262,7 @@ def _features(pictures: Pictures, direction: int) -> Figure:
     if not rows:
         raise UsageError(f"{view.name} of {pictures.bank.layer} has no concept vector; choose another one")
     raw = pictures.bank.frame.fold(np.stack([vector for _, vector in rows]))
-    made = feature_images(
-        pictures.model, pictures.bank.layer, raw, images=IMAGES_A_ROW, diversity=0.2, progress=pictures.progress
-    )
+    made = feature_images(pictures.model, pictures.bank.layer, raw, progress=pictures.progress, **FEATURES)
     return feature_grid(made, [name for name, _ in rows])
 
 

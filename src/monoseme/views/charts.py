@@ -1,17 +1,30 @@
-"""Charts as SVG elements of a page: numbers in, safe HTML out. Colours are classes, which the page's style sheet knows."""
+"""Charts of a page as safe HTML: numbers in, SVG elements and small pictures out.
+
+Colours are classes; `style` gives the rules for them, in light and dark and on paper.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from ..base.html import Html, element
-from ..views import NeuronView, TreeView
+from ..base.html import Html, data_uri, element
+from ._neuron import NeuronView
+from ._tree import TreeView
 
+_PALE, _DEEP = (247, 251, 255), (8, 48, 107)
 COLOURS = 8
 """Classes c0, c1, ... that the style sheet has; more concepts than that begin again."""
+
+
+def style() -> str:
+    """The style sheet of charts and of what pages have in common: colours, tables, facts."""
+    return (files(__package__) / "assets" / "shared.css").read_text(encoding="utf-8")
 
 
 def colour(place: int | None) -> str:
@@ -117,6 +130,28 @@ def boxes(rows: Sequence[tuple[str, str, npt.ArrayLike]], name: str) -> Html:
         element("text", name, x=left + wide / 2, y=bottom + 15, text_anchor="middle"),
     ]
     return _svg(parts, left + wide + 10, bottom + 20, name)
+
+
+def matrix(values: npt.NDArray[np.float64], name: str, *, side: int = 200, reverse: bool = False) -> Html:
+    """A square matrix as a picture, deep blue for alike; the diagonal does not count for the scale."""
+    apart = values[~np.eye(len(values), dtype=np.bool_)]
+    low, high = (float(apart.min()), float(apart.max())) if len(apart) else (0.0, 1.0)
+    share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    share = 1 - share if reverse else share
+    pale, deep = np.array(_PALE), np.array(_DEEP)
+    pixels = (pale + share[..., None] * (deep - pale)).round().astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    alt = f"{name}, from {low:.3g} to {high:.3g}"
+    return element(
+        "img",
+        src=data_uri(buffer.getvalue(), "image/png"),
+        alt=alt,
+        title=alt,
+        width=side,
+        height=side,
+        class_="matrix",
+    )
 
 
 def _svg(parts: Sequence[Html], width: float, height: float, name: str) -> Html:

@@ -1,0 +1,94 @@
+"""Thumbnails: one by its number as a JPEG, and as elements of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from ..base import MonosemeError, printable
+from ..base.html import Html, element
+from ..runs import Run
+from ._opened import Fact, NotFound, Opened
+
+router = APIRouter()
+
+SIDE = 96
+"""Side in pixels that pages show a thumbnail at; it scales with the screen."""
+LARGEST = 2**53
+"""The largest number that an address may hold: what JSON can say exactly."""
+
+
+def opened(request: Request) -> Opened:
+    """The run that this application shows."""
+    found = request.app.state.opened
+    assert isinstance(found, Opened)
+    return found
+
+
+@router.get(
+    "/image/{image_id}.jpg",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}, "description": "The thumbnail that the run keeps."}},
+)
+def image(
+    image_id: Annotated[int, Path(ge=0, le=LARGEST)], run: Annotated[Opened, Depends(opened)], v: str = ""
+) -> Response:
+    """A thumbnail as the run keeps it. With the version `v` that pages give, it may be kept for good."""
+    now = run.run
+    if image_id >= len(now):
+        raise NotFound(f"there is no image {image_id}; the run holds {len(now):,}, numbered from 0")
+    if now.manifest.thumbnails is None:
+        raise NotFound("the run holds no thumbnails (it was made with --no-thumbnails)")
+    content = now.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
+    if content is None or content[:2] != b"\xff\xd8":
+        raise MonosemeError(f"the thumbnail of image {image_id} is damaged; embed again with --overwrite")
+    kept = "private, max-age=31536000, immutable" if v and v == version(now) else "private, max-age=60"
+    return Response(content, media_type="image/jpeg", headers={"cache-control": kept})
+
+
+def version(run: Run) -> str:
+    """Of a run's pictures: the same number is the same picture as long as this does not change."""
+    return str(run.manifest.images["digest"])[:12]
+
+
+def address(run: Run, image_id: int) -> str | None:
+    """Where a thumbnail is, None where the run has none."""
+    return None if run.manifest.thumbnails is None else f"/image/{image_id}.jpg?v={version(run)}"
+
+
+def described(image_id: int, fact: Fact, more: str = "") -> str:
+    """What an image is, in words."""
+    label = f" ({printable(fact.label, 60)})" if fact.label else ""
+    return f"image {image_id}: {printable(fact.uri, 120)}{label}{more}"
+
+
+def thumbnails(
+    run: Run,
+    image_ids: npt.NDArray[np.int64] | Sequence[int],
+    facts: Sequence[Fact],
+    more: Sequence[str] | None = None,
+    places: Sequence[int] | None = None,
+    marks: Sequence[str | None] | None = None,
+) -> Html:
+    """A list of pictures, each with its name.
+
+    more : what to say of each beside its name
+    places : a number for each that stays the same from page to page of one neuron, so that it need not be drawn anew
+    marks : a few words to be seen on each, None for nothing
+    """
+    items = []
+    for number, (image_id, fact) in enumerate(zip(image_ids, facts, strict=True)):
+        words = described(int(image_id), fact, "" if more is None else more[number])
+        source = address(run, int(image_id))
+        if source is None:
+            shown = element("span", printable(fact.uri, 40), title=words, class_="name")
+        else:
+            shown = element("img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy")
+        mark = None if marks is None else marks[number]
+        badge = Html() if mark is None else element("span", mark, class_="mark")
+        items.append(element("li", shown, badge, data_place=None if places is None else places[number]))
+    return element("ul", *items, class_="thumbs")

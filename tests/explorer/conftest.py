@@ -1,0 +1,49 @@
+"""A run with two banks, its application as a client, and an explorer that a browser can open."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+import monoseme as ms
+from monoseme.base import bank_folder
+
+HERE = "http://127.0.0.1:8642"
+CALIBRATED, PUBLISHED = "/banks/3/calibrated", "/banks/3/published"
+
+
+def make_run(source: ms.Run, target) -> ms.Run:
+    """A copy of the small run with a bank of each method, one of them evaluated."""
+    run = ms.open_run(shutil.copytree(source.path, target))
+    acts = run.activations("3")
+    bank = ms.disentangle(acts, top=24, bootstrap=2, min_size=3, granularity=0.97)
+    folder = bank.save(bank_folder(run.path, "3", "calibrated"))
+    ms.evaluate(bank, acts, labels=run.labels(), resamples=20).save(folder)
+    ms.disentangle(acts, "published", top=24, min_size=3).save(bank_folder(run.path, "3", "published"))
+    return run
+
+
+@pytest.fixture(scope="session")
+def made(small_run, tmp_path_factory) -> ms.Run:
+    """Not to be changed by tests."""
+    return make_run(small_run, tmp_path_factory.mktemp("explorer") / "run")
+
+
+@pytest.fixture
+def own(made, tmp_path) -> ms.Run:
+    """One that tests may change."""
+    return ms.open_run(shutil.copytree(made.path, tmp_path / "own"))
+
+
+@pytest.fixture(scope="session")
+def client(made) -> Iterator[TestClient]:
+    with TestClient(ms.create_app(made.path), base_url=HERE, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def served(made) -> Iterator[str]:
+    """The address of an explorer that answers, without the slash at its end."""
+    with ms.Explorer(made.path, port=0).start() as explorer:
+        yield explorer.url.rstrip("/")
