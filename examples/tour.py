@@ -51,11 +51,11 @@ run
 # ## Split every neuron
 #
 # For each neuron take the images that it fires for most, and ask whether they are of one kind or of several. Each division
-# is tested against chance, so there is no threshold to tune. (Patches of so few photographs are not held out, and each
-# concept is looked for again in five resampled sets; both are more by default.)
+# is tested against chance, so there is no threshold to tune. (To be quick, this holds no images out and does not look for
+# each concept again in resampled images; leave both options away and it does.)
 
 # %%
-bank = ms.disentangle(run.activations(), top=min(60, len(run) // 4), holdout=0.0, bootstrap=5)
+bank = ms.disentangle(run.activations(), top=min(60, len(run) // 4), holdout=0.0, bootstrap=0)
 bank.save(out / "bank", overwrite=True)
 bank
 

@@ -18,7 +18,7 @@ from items import BY_NAME, ITEMS, Item
 from settings import SETTINGS, Setting
 
 import monoseme as ms
-from monoseme.base import did_you_mean, duration, join_words
+from monoseme.base import counted, did_you_mean, duration, join_words
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def main() -> int:
         setting = SETTINGS[known(given.setting, SETTINGS, "setting")]
         named = [BY_NAME[known(name, BY_NAME, "item")] for name in given.only or ()]
         if given.quick:
-            setting = replace(setting, steps=4, sample=64)
+            setting = replace(setting, steps=2, sample=64)
         if given.list:
             places = {"run": "RUN", "out": "OUT", "images": given.images or "IMAGES"}
             for item in named or ITEMS:
@@ -96,8 +96,9 @@ def run(setting: Setting, images: str, out: Path, named: list[Item]) -> int:
             made.add(item.name)
             record.parent.mkdir(parents=True, exist_ok=True)
             record.write_text(line + printed, encoding="utf-8")
-            print(f"(the paper: {item.found})" if item.found else "", end="\n" if item.found else "")
-    print(f"\n{len(made)} of {len(wanted)} items made in {duration(time.monotonic() - begin)}, all in {out}")
+            if item.found:
+                print(f"(the authors, on ImageNet: {item.found})")
+    print(f"\n{counted(len(made), 'item')} made in {duration(time.monotonic() - begin)}; everything is in {out}")
     if failed:
         print(f"error: {join_words(sorted(failed), 'and')} could not be made; the lines above say why", file=sys.stderr)
     return 1 if failed else 0
