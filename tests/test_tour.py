@@ -1,5 +1,6 @@
 """The tour, executed as a notebook: every cell shows a figure, a card or a short line."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_figures_are_pictures_and_objects_are_cards(executed):
 
 def test_every_code_cell_is_told_about(executed):
     cells = executed[0].cells
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in itertools.pairwise(cells):
         if cell.cell_type == "code" and before.cell_type == "code":
             pytest.fail(f"no text before {cell.source}")
 
