@@ -130,12 +130,15 @@ bank[nearest[0][0]]
 ms.heatmap_grid(bank, run, neuron, model=model, columns=5)
 
 # %% [markdown]
-# **See what drives it.** Images made from noise: first for the neuron, then for its concept.
+# **See what drives it.** Images made from noise: first for the neuron.
 
 # %%
 settings = ms.FeatureConfig(size=96, steps=48)
 of_neuron = ms.feature_images(model, bank.layer, [neuron], config=settings)
 ms.feature_grid(of_neuron)
+
+# %% [markdown]
+# And for each of its concepts.
 
 # %%
 of_concepts = ms.feature_images(
