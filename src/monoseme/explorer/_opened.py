@@ -283,6 +283,9 @@ class OpenedBank:
 def _on_one_thread(function: Callable[[], T]) -> T:
     import torch
 
-    if torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
-    return function()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return function()
+    finally:
+        torch.set_num_threads(before)  # the last one set holds for threads yet to come, such as one that writes a bank
