@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 from ..banks import Concept
 from ..base import UsageError
 from ..views import NeuronView, TreeView, view_tree
-from ._opened import OpenedBank
+from ._opened import OpenedBank, on_one_core
 
 if TYPE_CHECKING:
     from ..splitting import OneSplit, Splitter
@@ -184,7 +184,7 @@ def cut(bank: OpenedBank, direction: int, choice: Choice) -> Cut:
             kind = has[choice.method]
         one = bank.one(direction, choice.band, choice.top, kind)
         splitter, centre = choice.splitter(bank), _centre(bank)
-        split = bank.work.now(lambda: one.split(splitter, centre))
+        split = on_one_core(lambda: one.split(splitter, centre))
         base = _split_view(base, choice, split, one.merges, one.heights)
     tests = bank.node_tests((direction, choice.band, choice.top, kind), base)
     tree = replace(view_tree(base), cut=choice.threshold)
