@@ -102,7 +102,7 @@ class Opened:
 
     def place(self, layer: str | None = None, bank: str | None = None) -> Place:
         """What the head of a page shows."""
-        return Place(self.path.absolute().name, self.banks, layer, bank)
+        return Place(self.path.absolute().name, tuple(self.banks), layer, bank)
 
 
 class Later:
