@@ -28,7 +28,7 @@ def large(made, tmp_path_factory):
 @pytest.fixture
 def watched(browser):
     watched = Watched(browser, viewport={"width": 1280, "height": 800})
-    watched.page.set_default_timeout(20_000)
+    watched.page.set_default_timeout(60_000)
     yield watched
     assert watched.complaints == []
     assert {re.sub(r"^(data:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
@@ -197,9 +197,7 @@ def matches(page, answer: dict) -> None:
 
 
 def settled(page) -> None:
-    page.wait_for_selector("#board:not([aria-busy])")
-    page.wait_for_timeout(350)  # the address follows when the line rests
-    page.wait_for_selector("#charts:not([aria-busy])")
+    page.wait_for_selector("#board[data-rest=yes]")
 
 
 def test_dragging_the_line_changes_concepts_galleries_and_vectors_and_the_address_keeps_it(watched, served):
@@ -300,7 +298,7 @@ def test_an_answer_that_a_later_one_has_overtaken_is_dropped(watched, served):
     page.get_by_label("Fewest images of a concept").fill("1")
     page.wait_for_timeout(100)
     page.get_by_label("Fewest images of a concept").fill("2")
-    page.wait_for_timeout(600)
+    page.wait_for_selector("#summary .chip:not(.own)")
     assert len(held) == 1
     shown = groups(page)
     held[0].continue_()

@@ -107,6 +107,18 @@ def test_the_command_makes_the_same_bank_again(client, own, made, monkeypatch, c
         )
 
 
+def test_a_bank_of_some_neurons_or_of_given_vectors_has_its_command_or_none(own):
+    acts = own.activations("3")
+    some = ms.disentangle(acts, "published", select=[2, 3, 4, 9], top=12, min_size=2)
+    some.save(own.path / "banks" / "3" / "some")
+    given = ms.disentangle(acts, "published", directions=np.eye(20, dtype=np.float32)[:3], top=12, min_size=2)
+    given.save(own.path / "banks" / "3" / "given")
+    with TestClient(ms.create_app(own.path), base_url=HERE) as client:
+        assert "--neurons 2-4,9" in client.get("/api/banks/3/some/concept/0").json()["command"]
+        assert client.get("/api/banks/3/given/concept/0").json()["command"] is None
+        assert client.get("/banks/3/given/concept/0").status_code == 200
+
+
 def test_pages_of_images_hold_every_image_once_in_the_order_of_their_projection(client, made, monkeypatch):
     monkeypatch.setattr("monoseme.explorer._concept.PER_PAGE", 7)
     bank = ms.load_bank(made.path, layer="3", name="calibrated")
@@ -250,9 +262,11 @@ def test_a_run_that_grows_while_it_is_open_is_seen(own, monkeypatch):
 
     with TestClient(ms.create_app(own.path), base_url=HERE) as client:
         assert len(client.get("/api/run").json()["banks"]) == 2
+        assert "/banks/3/another" not in client.get(CALIBRATED).text
         bank = ms.disentangle(own.activations("3"), "published", top=10, distance_threshold=0.5, min_size=2)
         bank.save(bank_folder(own.path, "3", "another"))
         assert ["3", "another"] in client.get("/api/run").json()["banks"]
+        assert "/banks/3/another" in client.get(CALIBRATED).text
         first = client.get("/api/banks/3/another").json()
         assert len(client.get("/api/banks/3/another/neuron/1").json()["image_ids"]) == 10
         wider = ms.disentangle(own.activations("3"), "published", top=12, distance_threshold=0.5, min_size=2)

@@ -1,7 +1,7 @@
 """The explorer: a run comes in; pages of its layers, neurons and concepts go out, live in a browser.
 
-One module a page; `_app` puts them together, `_safety` guards them, `_opened` is the run as they read it, `_cut` splits one
-neuron while a line is dragged.
+One module a page; `_app` puts them together, `_safety` guards them, `_opened` is the run as they read it, `_choice` and `_cut`
+split one neuron while a line is dragged.
 """
 
 from ._serve import Explorer, create_app, explore

@@ -30,7 +30,7 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        app.state.opened.work.close()
+        app.state.opened.later.close()
 
     app = FastAPI(
         title="monoseme explorer",

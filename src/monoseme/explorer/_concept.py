@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from ._bank import Bank
 from ._images import LARGEST, thumbnails
 from ._opened import Fact, NotFound, OpenedBank
 from ._page import page
+from ._take import command, python_line, take_along
 
 router = APIRouter()
 
@@ -67,7 +67,7 @@ class ConceptAnswer(BaseModel):
     pages: int
     images: list[TopImage]
     python: str
-    command: str
+    command: str | None
 
 
 class VectorAnswer(BaseModel):
@@ -132,34 +132,10 @@ def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Respons
         element("section", *_what(bank, view), class_="columns"),
         element("section", *_top(bank, view, number), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
-        element("section", element("h2", "Take it along"), _take(bank, concept), class_="take"),
+        element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
     ]
     named = f"concept {found.number} of {bank.layer}"
     return Response(page(place, named, parts), media_type="text/html; charset=utf-8")
-
-
-def python_line(bank: OpenedBank, concept: int) -> str:
-    """The line that loads the vector."""
-    return f"ms.load_bank({str(bank.run.path)!r}, layer={bank.layer!r}, name={bank.name!r})[{concept}].vector"
-
-
-def command(bank: OpenedBank) -> str:
-    """The command that makes the bank again, with all that is not the program's default."""
-    known = dict(bank.bank.info["parameters"])
-    words = ["monoseme", "disentangle", str(bank.run.path), "--layer", bank.layer, "--bank", bank.name]
-    words += ["--method", str(bank.bank.info.get("method"))]
-    options = (
-        *("top", "granularity", "alpha", "max_cosine", "distance_threshold", "outlier_threshold", "min_size"),
-        *("scaling", "vector", "holdout", "bootstrap", "max_per_photograph", "seed"),
-    )
-    for name in options:
-        if known.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(known[name])]
-    if known.get("directions") == "svd":
-        words += ["--directions", "svd"]
-    for band in known.get("bands") or []:
-        words += ["--band", f"{band:g}"]
-    return shlex.join(words)
 
 
 def _exists(bank: OpenedBank, concept: int) -> None:
@@ -311,22 +287,6 @@ def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
     if not rows:
         return element("p", "There is no other.", class_="faint")
     return element("ul", *rows, class_="plain near")
-
-
-def _take(bank: OpenedBank, concept: int) -> Html:
-    address = f"/api{bank.place().base}/concept/{concept}/vector"
-    vector = element("button", "copy the vector", type="button", data_copy_from=address)
-    rows = [
-        element("p", vector, " ", element("a", "as JSON", href=address)),
-        _copied("Python", python_line(bank, concept)),
-        _copied("the command that makes this bank", command(bank)),
-    ]
-    return joined(rows)
-
-
-def _copied(name: str, line: str) -> Html:
-    button = element("button", "copy", type="button", data_copy=line, aria_label=f"copy {name}")
-    return element("p", element("span", name, class_="faint"), element("br"), element("code", line), " ", button)
 
 
 def _steps(bank: OpenedBank, concept: int) -> Html:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..base.html import Html, element, joined
-from ._cut import Choice, Cut
+from ._choice import Choice
+from ._cut import Cut
 from ._dendrogram import top_of
 from ._opened import OpenedBank
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+import numpy.typing as npt
 
 from ..banks import Concept
 from ..base import counted
@@ -11,8 +14,8 @@ from ..views import NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
 from ..views.pieces import number
 from ._cut import Cut, letter, vectors_of
-from ._images import address, described, thumbnails
-from ._opened import OpenedBank
+from ._images import address, described, listed, tile
+from ._opened import NEURONS, OpenedBank
 
 MATRIX = 16
 """Concepts whose cosines are shown; a table of more helps nobody."""
@@ -40,11 +43,10 @@ def summary(found: Cut) -> Html:
 def groups(bank: OpenedBank, found: Cut) -> Html:
     """The concepts with all their images, then the images that were dropped."""
     view = found.view
-    facts = bank.facts(view.direction, view.band)
+    tiles = _tiles(bank, view.direction, view.band)
 
-    def pictures(places: np.ndarray) -> Html:
-        more = [f", rank {place + 1}, activation {view.activation[place]:.3g}" for place in places]
-        return thumbnails(bank.run, view.image_ids[places], [facts[place] for place in places], more, places.tolist())
+    def pictures(places: npt.NDArray[np.int64]) -> Html:
+        return listed([tiles[place] for place in places.tolist()])
 
     made = []
     for place, concept in enumerate(view.concepts):
@@ -121,6 +123,15 @@ def charts_of(bank: OpenedBank, found: Cut) -> Html:
         ]
         parts.append(_figure(boxes(rows, "Euclidean distance"), "how far apart images are"))
     return joined(parts)
+
+
+@lru_cache(NEURONS)
+def _tiles(bank: OpenedBank, direction: int, band: float) -> list[Html]:
+    """The picture of each exemplar of a direction, the same whatever it is split into."""
+    view, facts = bank.direction(direction, band), bank.facts(direction, band)
+    said = [f", rank {rank + 1}, activation {value:.3g}" for rank, value in enumerate(view.activation.tolist())]
+    rows = zip(view.image_ids.tolist(), facts, said, strict=True)
+    return [tile(bank.run, image_id, fact, text, place=rank) for rank, (image_id, fact, text) in enumerate(rows)]
 
 
 def _heading(bank: OpenedBank, found: Cut, place: int, concept: Concept) -> Html:

@@ -71,24 +71,35 @@ def thumbnails(
     image_ids: npt.NDArray[np.int64] | Sequence[int],
     facts: Sequence[Fact],
     more: Sequence[str] | None = None,
-    places: Sequence[int] | None = None,
     marks: Sequence[str | None] | None = None,
 ) -> Html:
     """A list of pictures, each with its name.
 
     more : what to say of each beside its name
-    places : a number for each that stays the same from page to page of one neuron, so that it need not be drawn anew
     marks : a few words to be seen on each, None for nothing
     """
-    items = []
-    for number, (image_id, fact) in enumerate(zip(image_ids, facts, strict=True)):
-        words = described(int(image_id), fact, "" if more is None else more[number])
-        source = address(run, int(image_id))
-        if source is None:
-            shown = element("span", printable(fact.uri, 40), title=words, class_="name")
-        else:
-            shown = element("img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy")
-        mark = None if marks is None else marks[number]
-        badge = Html() if mark is None else element("span", mark, class_="mark")
-        items.append(element("li", shown, badge, data_place=None if places is None else places[number]))
-    return element("ul", *items, class_="thumbs")
+    said = more if more is not None else [""] * len(facts)
+    seen = marks if marks is not None else [None] * len(facts)
+    rows = zip(image_ids, facts, said, seen, strict=True)
+    return listed([tile(run, int(image_id), fact, text, mark) for image_id, fact, text, mark in rows])
+
+
+def listed(tiles: Sequence[Html]) -> Html:
+    """A list of pictures."""
+    return element("ul", *tiles, class_="thumbs")
+
+
+def tile(
+    run: Run, image_id: int, fact: Fact, more: str = "", mark: str | None = None, place: int | None = None
+) -> Html:
+    """One picture of a list.
+
+    place : a number that stays the same whatever its neuron is split into, so that it need not be drawn anew
+    """
+    words, source = described(image_id, fact, more), address(run, image_id)
+    if source is None:
+        shown = element("span", printable(fact.uri, 40), title=words, class_="name")
+    else:
+        shown = element("img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy")
+    badge = Html() if mark is None else element("span", mark, class_="mark")
+    return element("li", shown, badge, data_place=place)

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 from ..banks import ConceptBank
 from ..base import MonosemeError, UsageError, bank_folder, list_banks
 from ._bank import Bank
-from ._cut import LARGEST as LARGEST_THRESHOLD
-from ._cut import Asked, Choice, Method
+from ._choice import LARGEST as LARGEST_THRESHOLD
+from ._choice import Asked, Choice, Method
 from ._images import LARGEST, opened
 from ._opened import NotFound, Opened, OpenedBank
 from ._page import bank_address

@@ -18,7 +18,7 @@ from ..views.pieces import facts, figures, last_part
 from ._bank import Bank
 from ._images import opened, version
 from ._opened import Opened, OpenedBank
-from ._page import bank_address, page
+from ._page import Place, bank_address, page
 
 router = APIRouter()
 
@@ -126,7 +126,7 @@ def run_json(run: Annotated[Opened, Depends(opened)]) -> RunAnswer:
 @router.get("/banks/{layer}/{bank}", **HTML)
 def layer_page(bank: Bank) -> Response:
     """All directions of a bank as a table; what it shows and in which order is in its address."""
-    made = _whole_page(bank)
+    made = _whole_page(bank, bank.place())
     bank.prepare()
     return Response(made, media_type=PAGE)
 
@@ -161,8 +161,8 @@ def layer_json(bank: Bank) -> LayerAnswer:
 
 
 @lru_cache(4)  # of a bank as it is on disk at one moment: another moment is another object
-def _whole_page(bank: OpenedBank) -> bytes:
-    view, place = bank.view, bank.place()
+def _whole_page(bank: OpenedBank, place: Place) -> bytes:
+    view = bank.view
     kind = view.kind
     model = printable(str(bank.run.manifest.model.get("spec")), 60)
     name = f"{kind}s by number of concepts"

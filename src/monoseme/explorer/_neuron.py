@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from ..base.html import Html, element
 from ._bank import Bank
+from ._choice import Asked, Choice, asked
 from ._controls import controls
-from ._cut import Asked, Choice, Cut, asked, cut, letter, vectors_of
+from ._cut import Cut, cut, letter, vectors_of
 from ._dendrogram import dendrogram
 from ._groups import charts_of, groups, similar, summary
 from ._images import LARGEST

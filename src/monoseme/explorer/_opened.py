@@ -57,7 +57,7 @@ class Opened:
         self.path = run.path
         self._run, self._looked, self._lock = run, time.monotonic(), threading.Lock()
         self._banks: dict[tuple[str, str], OpenedBank] = {}
-        self.work = Workers()
+        self.later = Later()
 
     @property
     def run(self) -> Run:
@@ -102,31 +102,38 @@ class Opened:
 
     def place(self, layer: str | None = None, bank: str | None = None) -> Place:
         """What the head of a page shows."""
-        return Place(self.path.absolute().name, self.banks, layer, bank)
+        return Place(self.path.absolute().name, tuple(self.banks), layer, bank)
 
 
-class Workers:
-    """Where heavy work runs, so that it neither waits for nor starves what must be answered at once.
-
-    Products of small matrices are fastest on one thread; on several they mostly wait for each other.
+class Later:
+    """Where work of a second or more is done, one thing after the other, so that it does not starve what must be answered at
+    once.
     """
 
     def __init__(self) -> None:
-        self._quick = ThreadPoolExecutor(1, "quick")
-        self._slow = ThreadPoolExecutor(1, "slow")
+        self._pool = ThreadPoolExecutor(1, "later")
 
-    def now(self, function: Callable[[], T]) -> T:
-        """The result of a few milliseconds' work."""
-        return self._quick.submit(_on_one_thread, function).result()
-
-    def later(self, function: Callable[[], T]) -> Future[T]:
-        """Begin work of a second or more."""
-        return self._slow.submit(function)
+    def __call__(self, function: Callable[[], T]) -> Future[T]:
+        """Begin it, on one core."""
+        return self._pool.submit(on_one_core, function)
 
     def close(self) -> None:
         """Begin nothing more; what runs is left to its end."""
-        for each in (self._quick, self._slow):
-            each.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def on_one_core(function: Callable[[], T]) -> T:
+    """The result of work on matrices, by this thread alone: on several, small products mostly wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # a setting of each thread
+    try:
+        return function()
+    finally:
+        torch.set_num_threads(
+            before
+        )  # but the last one set holds for threads yet to come, such as one that writes a bank
 
 
 class OpenedBank:
@@ -134,13 +141,14 @@ class OpenedBank:
 
     def __init__(self, opened: Opened, run: Run, folder: Path, stamp: tuple[int, int], layer: str, name: str) -> None:
         self.run, self.folder, self.stamp, self.layer, self.name = run, folder, stamp, layer, name
-        self.work = opened.work
+        self._later = opened.later
         self._opened = opened
         self.neuron = lru_cache(NEURONS)(self._neuron)
         self.one = lru_cache(2 * NEURONS)(self._one)
         self.facts = lru_cache(NEURONS)(self._facts)
         self.plane = lru_cache(NEURONS)(self._plane)
         self.ranking = lru_cache(8)(self._ranking)
+        self._tests: Future[NodeTests] | None = None
         self._node_tests: dict[Any, Future[Any]] = {}
         self._lock, self._prepared = threading.RLock(), False
 
@@ -166,8 +174,7 @@ class OpenedBank:
     @cached_property
     def view(self) -> LayerView:
         """All its directions."""
-        with self._lock:
-            return view_layer(self.bank, self.run, labels=self.labels)
+        return view_layer(self.bank, self.run, labels=self.labels)
 
     @cached_property
     def evaluation(self) -> Evaluation | None:
@@ -188,7 +195,7 @@ class OpenedBank:
         images = self.acts.images()
         return None if share == 0 or images.digests is None else held_out(images, share)
 
-    @cached_property
+    @property
     def tests(self) -> Future[NodeTests]:
         """What tests the nodes of trees; it reads the layer once, in the background."""
 
@@ -198,15 +205,18 @@ class OpenedBank:
             return NodeTests.of(self.bank, self.acts)
 
         with self._lock:
-            return self.work.later(lambda: _on_one_thread(fit))
+            if self._tests is None:
+                self._tests = self._later(fit)
+            return self._tests
 
     def prepare(self) -> None:
         """Begin what a neuron's page will need, once the page that is asked for now has had its turn."""
         with self._lock:
             if not self._prepared:
                 self._prepared = True
-                self.work.later(lambda: time.sleep(PAUSE))
-                _ = self.tests
+                soon = threading.Timer(PAUSE, lambda: self.tests)
+                soon.daemon = True
+                soon.start()
 
     def node_tests(self, key: tuple[object, ...], view: NeuronView) -> tuple[Any, Any] | None:
         """p-values and cosines of the nodes of a tree, None as long as they are being computed."""
@@ -214,7 +224,7 @@ class OpenedBank:
             waiting = self._node_tests.get(key)
             if waiting is None:
                 tests = self.tests
-                waiting = self.work.later(lambda: _on_one_thread(lambda: tests.result()(view.embeddings, view.merges)))
+                waiting = self._later(lambda: tests.result()(view.embeddings, view.merges))
                 while len(self._node_tests) > 8 * NEURONS:
                     self._node_tests.pop(next(iter(self._node_tests)))
                 self._node_tests[key] = waiting
@@ -229,7 +239,7 @@ class OpenedBank:
         layer = Layer.of(
             self.acts, self.bank.frame, known["top"], known["seed"], known.get("holdout") or 0.0, by_content=False
         )
-        return self.work.now(lambda: float(Published().fitted(layer).distance_threshold))
+        return on_one_core(lambda: float(Published().fitted(layer).distance_threshold))
 
     def direction(self, number: int, band: float = 1.0) -> NeuronView:
         """A direction of the bank.
@@ -254,7 +264,7 @@ class OpenedBank:
         view = self.direction(number, band)
         known = Trees(view.merges[None], view.heights[None]) if tree == "bank" else None
         whitening = self.tests.result().method.whitening if tree == "whitened" else None
-        return self.work.now(lambda: OneDirection.of(view.embeddings[:top], number, known, whitening))
+        return on_one_core(lambda: OneDirection.of(view.embeddings[:top], number, known, whitening))
 
     def _facts(self, number: int, band: float) -> list[Fact]:
         rows = self.run.images(self.direction(number, band).image_ids, ["uri", "label"]).to_pylist()
@@ -278,11 +288,3 @@ class OpenedBank:
         rest = np.flatnonzero(later)
         order = np.concatenate([kept, rest[np.argsort(-found[rest], kind="stable")]])
         return order.astype(np.int32), found[order]
-
-
-def _on_one_thread(function: Callable[[], T]) -> T:
-    import torch
-
-    if torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
-    return function()

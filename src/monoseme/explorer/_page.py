@@ -44,7 +44,7 @@ class Place:
     """
 
     run: str
-    banks: Sequence[tuple[str, str]] = ()
+    banks: tuple[tuple[str, str], ...] = ()
     layer: str | None = None
     bank: str | None = None
 

@@ -62,6 +62,7 @@
   let flying = 0;
   let pending = false;
   const follow = () => {
+    board.dataset.rest = "no"; // until everything shows the same choice
     if (flying >= 2) { pending = true; return; }
     pending = false;
     ask();
@@ -141,7 +142,10 @@
     } catch (error) {
       if (mine === chartsNumber) box.textContent = error.message;
     }
-    if (mine === chartsNumber) box.removeAttribute("aria-busy");
+    if (mine === chartsNumber) {
+      box.removeAttribute("aria-busy");
+      if (flying === 0 && !pending && text === query().toString()) board.dataset.rest = "yes";
+    }
   };
 
   // --- events
