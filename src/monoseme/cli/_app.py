@@ -14,6 +14,7 @@ import typer
 
 from ..base import MonosemeError
 from ._common import Stopped
+from .apply import apply
 from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
@@ -43,6 +44,7 @@ for command in (
     evaluate,
     visualize,
     report,
+    apply,
     export_images,
     label,
     info,
