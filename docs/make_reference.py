@@ -40,7 +40,7 @@ GROUPS = {
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
-    "Use": ("ablate", "steer", "export_images"),
+    "Use": ("apply_bank", "Applied", "ablate", "steer", "export_images"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal", "match_concepts", "Matches"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Views": ("view_layer", "view_neuron", "view_concept", "LayerView", "NeuronView", "ConceptView"),

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import (
+        Applied,
         Crop,
         Heatmaps,
         ReceptiveField,
         ablate,
+        apply_bank,
         concept_crops,
         export_images,
         heatmaps,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activations",
+    "Applied",
     "Calibrated",
     "Causal",
     "Concept",
@@ -86,6 +89,7 @@ __all__ = [
     "ablate",
     "activation_boxes",
     "alignment_boxes",
+    "apply_bank",
     "causal",
     "concept_composition",
     "concept_crops",
@@ -142,10 +146,12 @@ _ROOMS = {
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (
+        "Applied",
         "Crop",
         "Heatmaps",
         "ReceptiveField",
         "ablate",
+        "apply_bank",
         "concept_crops",
         "export_images",
         "heatmaps",

@@ -3,7 +3,7 @@
 from . import html
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_you_mean, first_line, join_words
-from ._files import Lock, check_name, digest_bytes, digest_text, whole_folder, write_whole, writing
+from ._files import Lock, check_name, digest_bytes, digest_text, whole_file, whole_folder, write_whole, writing
 from ._holdout import held_out, with_digests
 from ._labels import Labels
 from ._layout import bank_folder, list_banks, run_of
@@ -41,6 +41,7 @@ __all__ = [
     "printable",
     "reporter",
     "run_of",
+    "whole_file",
     "whole_folder",
     "with_digests",
     "write_whole",

@@ -100,6 +100,32 @@ def write_whole(target: Path, content: bytes) -> None:
 
 
 @contextmanager
+def whole_file(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A name beside `target` for a file to be written bit by bit; synced and renamed to `target` when the block ends.
+
+    Raises
+    ------
+    MonosemeError
+        `target` exists and `replace` is false, or the disk is full or not writable.
+    """
+    if target.exists() and not replace:
+        raise MonosemeError(f"{target} exists already; choose another name, or ask to overwrite it")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            _sync(aside)
+            os.chmod(aside, 0o666 & ~_umask())
+            os.replace(aside, target)
+            _sync(target.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
 def writing(target: object) -> Iterator[None]:
     """Turn the operating system's refusals to write into sentences that name `target`."""
     try:

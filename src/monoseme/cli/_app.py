@@ -14,6 +14,7 @@ import typer
 
 from ..base import MonosemeError
 from ._common import Stopped
+from .apply import apply
 from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
@@ -45,6 +46,7 @@ for command in (
     visualize,
     report,
     explore,
+    apply,
     export_images,
     label,
     info,

@@ -6,9 +6,11 @@ from ._join import JoinedLabels, join_labels
 from ._notebook import strip
 from ._originals import Originals, model_of, originals
 from ._run import Run, open_run
+from ._stream import Embedded, stream
 from ._verify import verify_run
 
 __all__ = [
+    "Embedded",
     "JoinedLabels",
     "Originals",
     "Run",
@@ -18,6 +20,7 @@ __all__ = [
     "model_of",
     "open_run",
     "originals",
+    "stream",
     "strip",
     "verify_run",
 ]

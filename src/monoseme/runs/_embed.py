@@ -208,8 +208,8 @@ def _first_pass(
         if done:
             progress.note(f"going on from image {done:,} of {len(source):,}")
         with (
-            Forward(model, manifest, manifest.layers) as forward,
-            _loader(source, model, options, slices) as loader,
+            Forward(model, manifest.layers, manifest.dtype, predictions=manifest.predictions) as forward,
+            loader_of(source, model, slices, options.workers, options.thumbnails) as loader,
             _committing(folder, options.commit_every, rows) as pending,
         ):
             for batch, result in forward(loader):
@@ -245,8 +245,8 @@ def _fill_in(
     done = table.count_rows() - sum(map(len, slices))
     with (
         progress.task("embedding", table.count_rows(), "images", done) as task,
-        Forward(model, replace(manifest, predictions=False), columns) as forward,
-        _loader(source, model, options, slices, thumbnails=False) as loader,
+        Forward(model, columns, manifest.dtype, predictions=False) as forward,
+        loader_of(source, model, slices, options.workers) as loader,
     ):
         results = forward(loader)
         for number in pending:
@@ -279,14 +279,17 @@ def _same_images(batch: Batch, known: dict[int, dict[str, Any]]) -> None:
             raise MonosemeError(f"image {fact['uri']} has changed since the run was made; embed into a new run")
 
 
-def _loader(
-    source: ImageSource, model: Model, options: Options, slices: Sequence[Sequence[int]], thumbnails: bool = True
+def loader_of(
+    source: ImageSource,
+    model: Model,
+    slices: Sequence[Sequence[int]],
+    workers: int | None,
+    thumbnails: Thumbnails | None = None,
 ) -> Loader:
+    """Batches of a source, prepared for a model."""
     here = source.in_process or not getattr(model.preprocess, "picklable", True)
-    workers = 0 if here else default_workers() if options.workers is None else options.workers
-    return Loader(
-        Work(source, model.preprocess, options.thumbnails if thumbnails else None), slices, min(workers, len(slices))
-    )
+    wanted = 0 if here else default_workers() if workers is None else workers
+    return Loader(Work(source, model.preprocess, thumbnails), slices, min(wanted, len(slices)))
 
 
 def _position(folder: Path, batch_size: int) -> tuple[int, int]:

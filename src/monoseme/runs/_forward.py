@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ..base import MonosemeError
 from ..images import Batch
-from ._manifest import LayerColumn, Manifest
+from ._manifest import LayerColumn
 from ._table import FACTS, PREDICTION, layer_field
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Forward:
     time of one batch with two threads (EfficientNet-Lite0, 160 px, two cores), at twice the memory for feature maps.
     """
 
-    def __init__(self, model: Model, manifest: Manifest, columns: Sequence[LayerColumn]) -> None:
+    def __init__(self, model: Model, columns: Sequence[LayerColumn], dtype: str, *, predictions: bool) -> None:
         import torch
 
         from ..models import Tap, Tapped, keep_freed_memory, require_unchanged
@@ -77,7 +77,7 @@ class Forward:
         require_unchanged(model)
         keep_freed_memory()
         model.layers()  # the dry run happens before the model gets twins
-        self._dtype = manifest.dtype
+        self._dtype = dtype
         self._columns = {Tap(column.layer, column.pooling): column for column in columns}
         threads = torch.get_num_threads()
         wanted = min(threads, MOST_STREAMS) if model.device.type == "cpu" else 1
@@ -87,7 +87,7 @@ class Forward:
         self.streams = len(models)
         self._threads = max(1, threads // self.streams)
         self._free: SimpleQueue[Tapped] = SimpleQueue()
-        self._tapped = [Tapped(each, list(self._columns), predictions=manifest.predictions) for each in models]
+        self._tapped = [Tapped(each, list(self._columns), predictions=predictions) for each in models]
 
     def _agree(self, model: Model, twin: Model) -> bool:
         """Whether a twin runs by itself: a module whose forward refers back to the original does not."""
