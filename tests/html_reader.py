@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = {"img", "br", "rect"}
+VOID = {"img", "br"}
 KNOWN = {
     *("div", "span", "table", "thead", "tbody", "tr", "th", "td", "code", "b"),
     *("img", "svg", "rect", "text", "title"),
