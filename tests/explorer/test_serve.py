@@ -1,5 +1,6 @@
 """The explorer as a server and as a command: it listens at once, says what to do, and ends cleanly."""
 
+import errno
 import json
 import os
 import re
@@ -159,8 +160,11 @@ def test_without_the_extra_it_says_what_to_install(made, monkeypatch):
         ms.explore(made, port=0, browser=False)
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may use any port")
-def test_a_port_of_the_system_says_so(made):
+def test_a_port_of_the_system_says_so(made, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)  # root, who may run the tests, is refused no port
     with pytest.raises(ms.UsageError, match="choose one from 1024 up"):
         ms.explore(made, port=80, browser=False)
 
