@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -22,12 +22,14 @@ def bank(small_run) -> ms.ConceptBank:
 HEATS = arrays(np.float64, (12, 17), elements=st.one_of(st.floats(-5, 5), st.just(np.nan)))
 
 
+@settings(deadline=None)  # the first picture loads what draws it
 @given(HEATS, st.floats(0.05, 1), st.one_of(st.none(), st.floats(0.1, 10)))
 def test_where_the_map_is_high_each_pixel_is_the_photographs_own(heat, level, peak):
     photo = Image.effect_noise((17, 12), 90).convert("RGB")
     shown = np.asarray(ms.overlay(photo, heat, level=level, peak=peak))
     highest = peak if peak is not None else max(np.nan_to_num(heat, nan=0.0).max(), 0)
-    inside = np.nan_to_num(heat, nan=-1) >= level * highest if highest > 0 else np.zeros(heat.shape, bool)
+    edge = level * highest * (1 + 1e-9)  # what rounding decides is left out
+    inside = np.nan_to_num(heat, nan=-1) >= edge if highest > 0 else np.zeros(heat.shape, bool)
     np.testing.assert_array_equal(shown[inside], np.asarray(photo)[inside])
 
 
