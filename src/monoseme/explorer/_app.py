@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated
 
+import anyio
 from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -21,6 +22,8 @@ from ._opened import NotFound, Opened
 from ._page import asset, assets, error_page
 from ._safety import HEADERS, Guard, Safety
 
+THREADS = 12
+"""Requests that are worked on at once; more only wait for each other, and each takes memory of its own."""
 ABOUT = "Each page has a JSON twin: put /api before its path."
 
 
@@ -29,6 +32,7 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
         app.state.opened.later.close()
 

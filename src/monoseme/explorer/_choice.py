@@ -43,7 +43,7 @@ def _or_none(given: object) -> object:
 _Empty = BeforeValidator(_or_none)
 
 
-def asked(
+async def asked(
     method: Annotated[Method | None, Query(description="how to split; the bank's by default"), _Empty] = None,
     top: Annotated[
         int | None, Query(ge=2, le=100_000, description="number of exemplars, at most the bank's"), _Empty

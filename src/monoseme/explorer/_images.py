@@ -22,7 +22,9 @@ LARGEST = 2**53
 """The largest number that an address may hold: what JSON can say exactly."""
 
 
-def opened(request: Request) -> Opened:
+async def opened(
+    request: Request,
+) -> Opened:  # what needs no thread is async: a change of threads costs more than it does
     """The run that this application shows."""
     found = request.app.state.opened
     assert isinstance(found, Opened)

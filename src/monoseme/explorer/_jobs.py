@@ -105,7 +105,7 @@ class Jobs:
             return self.known[-1]
 
 
-def _jobs(request: Request) -> Jobs:
+async def _jobs(request: Request) -> Jobs:
     found = request.app.state.jobs
     assert isinstance(found, Jobs)
     return found
