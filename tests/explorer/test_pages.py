@@ -348,3 +348,18 @@ def test_a_layer_whose_name_has_a_slash_has_an_address(own):
         assert "holds no layer 'a/b'" in json.load(refused.value)["error"]
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{here}/banks/a/b/calibrated")
+
+
+def test_work_that_waits_is_not_begun_once_the_explorer_is_closed():
+    import time
+
+    from monoseme.explorer._opened import Later
+
+    begun: list[str] = []
+    later = Later()
+    later.after(0.0, lambda: begun.append("at once"))
+    later.after(0.2, lambda: later(lambda: begun.append("too late")))
+    time.sleep(0.1)
+    later.close()
+    time.sleep(0.2)
+    assert begun == ["at once"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -112,13 +113,25 @@ class Later:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "later")
+        self._closed = threading.Event()
 
     def __call__(self, function: Callable[[], T]) -> Future[T]:
         """Begin it, on one core."""
         return self._pool.submit(on_one_core, function)
 
+    def after(self, seconds: float, begin: Callable[[], object]) -> None:
+        """Call `begin`, which begins work here, when so much time has passed, unless this is closed before."""
+
+        def wait() -> None:
+            if not self._closed.wait(seconds):
+                with contextlib.suppress(RuntimeError):  # closed at this very moment
+                    begin()
+
+        threading.Thread(target=wait, name="after", daemon=True).start()
+
     def close(self) -> None:
         """Begin nothing more; what runs is left to its end."""
+        self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -214,9 +227,7 @@ class OpenedBank:
         with self._lock:
             if not self._prepared:
                 self._prepared = True
-                soon = threading.Timer(PAUSE, lambda: self.tests)
-                soon.daemon = True
-                soon.start()
+                self._later.after(PAUSE, lambda: self.tests)
 
     def node_tests(self, key: tuple[object, ...], view: NeuronView) -> tuple[Any, Any] | None:
         """p-values and cosines of the nodes of a tree, None as long as they are being computed."""
