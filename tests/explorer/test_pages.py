@@ -351,15 +351,17 @@ def test_a_layer_whose_name_has_a_slash_has_an_address(own):
 
 
 def test_work_that_waits_is_not_begun_once_the_explorer_is_closed():
-    import time
+    import threading
 
     from monoseme.explorer._opened import Later
 
-    begun: list[str] = []
-    later = Later()
-    later.after(0.0, lambda: begun.append("at once"))
-    later.after(0.2, lambda: later(lambda: begun.append("too late")))
-    time.sleep(0.1)
+    later, first, begun = Later(), threading.Event(), []
+    later.after(0.0, first.set)
+    assert first.wait(30)
+    later.after(600.0, lambda: begun.append("too late"))
+    waiting = [thread for thread in threading.enumerate() if thread.name == "after"]
     later.close()
-    time.sleep(0.2)
-    assert begun == ["at once"]
+    for thread in waiting:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert begun == []
