@@ -183,8 +183,9 @@ def explore(
 
     Examples
     --------
-    >>> explore("runs/iv3")  # doctest: +SKIP
-    exploring runs/iv3 at http://127.0.0.1:8642/ (Ctrl-C ends it)
+    It answers until Ctrl-C::
+
+        ms.explore("runs/iv3")  # exploring runs/iv3 at http://127.0.0.1:8642/ (Ctrl-C ends it)
     """
     explorer = Explorer(run, port=port, host=host, read_only=read_only)
     try:
