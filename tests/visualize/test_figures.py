@@ -1,6 +1,7 @@
 """Figures by the data that they draw, not by their pixels."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,18 @@ def test_no_thumbnail_of_a_map_covers_another(view):
     assert filled == len(view.image_ids)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[1].startswith(f"concept {view.concepts[0].number}: {view.concepts[0].size} images (")
+
+
+def test_with_more_concepts_than_colours_each_thumbnail_shows_a_marker(view):
+    many = 12
+    concept = np.arange(len(view.image_ids)) % many
+    crowded = replace(view, concept=concept, concepts=tuple(replace(view.concepts[0], number=n) for n in range(many)))
+    [axes] = ms.exemplar_map(crowded, "pca", tile=30).axes
+    drawn = [(line.get_marker(), line.get_color()) for line in axes.lines]
+    assert len(drawn) == len(view.image_ids) + many  # one on each thumbnail, one in the legend for each concept
+    assert len(set(drawn)) == many
+    [few] = ms.exemplar_map(view, "pca", tile=30).axes
+    assert len(few.lines) == len(view.concepts)
 
 
 def test_a_map_of_concepts_has_a_point_each_and_pictures_beside_it(bank, small_run):

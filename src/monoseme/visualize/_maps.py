@@ -12,7 +12,7 @@ from ..banks import ConceptBank
 from ..base import UsageError, counted
 from ..runs import Run
 from ..views import NeuronView, Projection, free_cells, plane, require_run
-from ._style import GREY, mark, new_figure, panels, title
+from ._style import COLOURS, GREY, Mark, mark, new_figure, panels, title
 from ._tiles import tiles
 
 if TYPE_CHECKING:
@@ -55,12 +55,9 @@ def exemplar_map(
         raise UsageError(f"{view.name} of {view.bank.layer} has no concept; show what was dropped with dropped=True")
     places = np.concatenate([group.places for group in groups])
     cells = free_cells(plane(view.embeddings[places], how, seed=seed), aspect=1.5)
-    colours = [
-        GREY if group.concept is None else mark(place).colour
-        for place, group in enumerate(groups)
-        for _ in group.places
-    ]
-    canvas = _on_grid(view.run, view.image_ids[places], cells, colours, tile)
+    marks = [Mark(GREY, "s") if group.concept is None else mark(place) for place, group in enumerate(groups)]
+    own = [each for each, group in zip(marks, groups, strict=True) for _ in group.places]
+    canvas = _on_grid(view.run, view.image_ids[places], cells, [each.colour for each in own], tile)
     head = 34 + 18 * len(groups)
     figure = new_figure(canvas.width + 20, canvas.height + head + 10)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -74,12 +71,16 @@ def exemplar_map(
     axes.set_xlim(0, canvas.width + 20)
     axes.set_ylim(canvas.height + head + 10, 0)
     axes.text(10, 16, view.title, fontsize=10, fontweight="bold", va="center", parse_math=False)
+    if len(view.concepts) > len(COLOURS):  # colours begin again, so that each thumbnail also shows its concept's marker
+        top = int(cells[:, 1].max())
+        for (column, row), each in zip(cells.tolist(), own, strict=True):
+            x, y = 10 + column * (tile + 2) + 9, head + (top - row) * (tile + 2) + 9
+            axes.plot([x], [y], each.marker, color=each.colour, markersize=8, markeredgecolor="white")
     for place, group in enumerate(groups):
         number = "dropped" if group.concept is None else f"concept {group.concept}"
         labels = view.labels.commonest(view.image_ids[group.places], 3, width=24)
         y = 38 + 18 * place
-        colour = GREY if group.concept is None else mark(place).colour
-        axes.plot([14], [y], "s", color=colour, markersize=7)
+        axes.plot([14], [y], marks[place].marker, color=marks[place].colour, markersize=7)
         text = f"{number}: {counted(len(group.places), 'image')}" + (f" ({labels})" if labels else "")
         axes.text(24, y, text, fontsize=8, va="center", parse_math=False)
     return figure
