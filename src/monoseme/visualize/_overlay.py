@@ -75,7 +75,7 @@ def overlay(
         raise UsageError(f"{colour!r} is no colour; write it as #E69F00 or by its name") from error
     known = np.isfinite(values)
     highest = peak if peak is not None else float(values[known].max(initial=0.0))
-    part = np.where(known, values, 0) / highest if highest > 0 else np.zeros_like(values)
+    part = np.where(known & (values > 0), values, 0) / highest if highest > 0 else np.zeros_like(values)
     inside = known & (part >= level)
     photo = np.asarray(picture.convert("RGB"), dtype=np.float64)
     # pale grey keeps shapes and stays lighter than the photograph, on paper as on a screen
