@@ -52,7 +52,8 @@ run
 #
 # For each neuron take the images that it fires for most, and ask whether they are of one kind or of several. Each division
 # is tested against chance, so there is no threshold to tune. (To be quick, this holds no images out and does not look for
-# each concept again in resampled images; leave both options away and it does.)
+# each concept again in resampled images; leave both options away and it does.) Patches of so few photographs make nearly every
+# neuron look split: this shows what the tool does, not what the model has learnt.
 
 # %%
 bank = ms.disentangle(run.activations(), top=min(60, len(run) // 4), holdout=0.0, bootstrap=0)
