@@ -200,6 +200,34 @@ class ConceptBank:
         kind = self.info.get("parameters", {}).get("directions", "neurons")
         return {"neurons": "neuron", "svd": "singular direction", "scores": "score"}.get(str(kind), "direction")
 
+    @property
+    def pooling(self) -> str | None:
+        """How the layer's positions became one vector; None for plain arrays."""
+        pooling: str | None = self.info.get("activations", {}).get("pooling")
+        return pooling
+
+    @property
+    def images_kept(self) -> int:
+        """How many top images the bank keeps of each concept."""
+        return len(self.top) // max(len(self), 1)
+
+    def start(self, direction: int) -> FloatMatrix | None:
+        """(C,) a direction itself as a unit vector of the frame: a basis vector for neurons, None for scores.
+
+        Raises
+        ------
+        UsageError
+            There is no such direction.
+        """
+        row = self.position(direction)
+        if self.starts is not None:
+            return np.asarray(self.starts[row])
+        if self.start_name != "neuron":
+            return None
+        basis = np.zeros(self.vectors.shape[1], dtype=np.float32)
+        basis[direction] = 1
+        return basis
+
     def is_of(self, images: int, listing_digest: str | None) -> bool:
         """Whether the bank was made from so many images and from the listing of that digest, as far as it records."""
         made_from = self.info.get("activations", {})
@@ -248,8 +276,7 @@ class ConceptBank:
         UsageError
             There is no such concept, or the bank keeps fewer images a concept.
         """
-        number = self[concept].number
-        per = len(self.top) // max(len(self), 1)
+        number, per = self[concept].number, self.images_kept
         if not 0 < k <= per:
             raise UsageError(f"the bank keeps the {per} top images of each concept; ask for 1 to {per}, not {k}")
         return self.top.slice(number * per, k).drop_columns("concept")

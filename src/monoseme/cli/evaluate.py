@@ -47,7 +47,7 @@ def evaluate(
     target = bank_folder(opened.path, *found)
     loaded = load_bank(target)
     known = None if labels == "none" else opened.labels(labels) if labels or opened.label_sets else None
-    acts = opened.activations(loaded.layer, loaded.info["activations"].get("pooling"))
+    acts = opened.activations(loaded.layer, loaded.pooling)
     from ..evaluation import evaluate as figures_of
     from ..evaluation import judge_activations, judge_run
 

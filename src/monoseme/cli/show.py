@@ -41,7 +41,7 @@ def show(
     facts: list[dict[str, Any]] = []
     for concept in concepts:
         row = loaded.concepts.slice(concept.number, 1).to_pylist()[0]
-        found = loaded.top_images(concept.number, max(1, min(images, len(loaded.top) // len(loaded))))
+        found = loaded.top_images(concept.number, max(1, min(images, loaded.images_kept)))
         names = opened.images(found["image_id"].to_numpy(), ["uri"])["uri"].to_pylist()
         separation = "only one" if concept.separation is None else f"{concept.separation:.3g}"
         cosine = "" if row["cosine_start"] is None else f", cosine with the neuron {row['cosine_start']:.2f}"

@@ -177,7 +177,7 @@ class OpenedBank:
     @cached_property
     def acts(self) -> RunActivations:
         """The activations that it was made from."""
-        return self.run.activations(self.layer, self.bank.info["activations"].get("pooling"))
+        return self.run.activations(self.layer, self.bank.pooling)
 
     @cached_property
     def labels(self) -> Labels:
@@ -291,8 +291,7 @@ class OpenedBank:
         found = np.empty(len(acts), dtype=np.float32)
         for first, block in acts.blocks():
             found[first : first + len(block)] = bank.frame(np.asarray(block, np.float32)) @ bank.vectors[concept]
-        per = len(bank.top) // len(bank)
-        kept = bank.top["image_id"].slice(concept * per, per).to_numpy()
+        kept = bank.top_images(concept, bank.images_kept)["image_id"].to_numpy()
         later = acts.images().first_copies
         later = np.ones(len(acts), dtype=np.bool_) if later is None else later.copy()
         later[kept] = False

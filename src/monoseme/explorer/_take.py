@@ -48,7 +48,7 @@ def command(bank: OpenedBank) -> str | None:
     numbers = np.unique(bank.bank.directions)
     if len(numbers) < bank.bank.info["activations"]["neurons"]:
         words += ["--neurons", ranges(numbers.tolist())]
-    if (pooling := bank.bank.info["activations"].get("pooling")) is not None:
+    if (pooling := bank.bank.pooling) is not None:
         words += ["--pooling", pooling]
     options = (
         *("top", "granularity", "alpha", "max_cosine", "distance_threshold", "outlier_threshold", "min_size"),

@@ -100,7 +100,7 @@ def report(
     chosen = _chosen(loaded, neurons)
     labels = opened.shown_labels()
     whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation)
-    acts = opened.activations(loaded.layer, loaded.info["activations"].get("pooling"))
+    acts = opened.activations(loaded.layer, loaded.pooling)
     sections = []
     with ExitStack() as stack:
         lens = stack.enter_context(Lens(loaded, opened, model=model, images=images)) if heatmaps else None

@@ -69,5 +69,5 @@ def recut(
     activations = bank.exemplars["activation"].to_numpy().reshape(-1, top)
     parts = split_all(layer, starts, rows, splitter, progress, trees=Trees(bank.merges, bank.heights))
     info = {**bank.info, "parameters": {**old, "bootstrap": 0, **recorded(splitter)}}
-    kept = len(bank.top) // len(bank) if len(bank) else 100
+    kept = bank.images_kept if len(bank) else 100
     return replace(assemble(layer, starts, rows, activations, parts, kept, plain(info), progress), bands=bank.bands)

@@ -58,7 +58,7 @@ def pooling_of(bank: ConceptBank, info: LayerInfo, pooling: str | None, spec: st
     """How the bank's embeddings are pooled from the layer's positions."""
     from ..models import POOLINGS
 
-    pooled = pooling or str(bank.info.get("activations", {}).get("pooling", "mean"))
+    pooled = pooling or bank.pooling or "mean"
     if pooled not in POOLINGS:
         raise UsageError(f"unknown pooling {pooled!r}; use mean, max or cls")
     if pooled == "cls" and not info.has_cls:

@@ -137,8 +137,7 @@ def view_concept(
     found = bank[concept]
     if run is not None:
         require_run(bank, run)
-    per = len(bank.top) // len(bank)
-    top = bank.top.slice(found.number * per, per)
+    top = bank.top_images(found.number, bank.images_kept)
     return ConceptView(
         concept=found,
         labels=shown_labels(bank, run, labels).counts(found.image_ids),

@@ -152,7 +152,7 @@ def view_neuron(
     if acts is None:
         if run is None:
             raise UsageError("give the run that the bank was made from, or its activations")
-        acts = run.activations(bank.layer, bank.info["activations"].get("pooling"))
+        acts = run.activations(bank.layer, bank.pooling)
     acts = as_activations(acts)
     made_from = bank.info["activations"]
     if acts.shape != (made_from["images"], made_from["neurons"]):
@@ -175,7 +175,7 @@ def view_neuron(
         concept=concept,
         cluster=exemplars["cluster"].to_numpy().astype(np.int64),
         embeddings=bank.frame(np.asarray(acts[image_ids], dtype=np.float32)),
-        start=_start(bank, row),
+        start=bank.start(direction),
         merges=bank.merges[row],
         heights=bank.heights[row],
         concepts=tuple(bank[int(number)] for number in np.unique(concept[concept >= 0])),
@@ -213,13 +213,3 @@ def _row(bank: ConceptBank, direction: int, band: float) -> int:
         levels = ", ".join(f"{level:g}" for level in np.unique(bank.bands[rows])[::-1])
         raise UsageError(f"the bank holds no band {band:g} of direction {direction}, only {levels}")
     return int(found[0])
-
-
-def _start(bank: ConceptBank, row: int) -> Floats | None:
-    if bank.starts is not None:
-        return np.asarray(bank.starts[row])
-    if bank.info.get("parameters", {}).get("directions", "neurons") != "neurons":
-        return None
-    basis = np.zeros(bank.vectors.shape[1] if len(bank) else bank.info["activations"]["neurons"], dtype=np.float32)
-    basis[bank.directions[row]] = 1
-    return basis

@@ -102,7 +102,7 @@ class Pictures:
     @cached_property
     def acts(self) -> RunActivations:
         """The activations that the bank was made from."""
-        return self.run.activations(self.bank.layer, self.bank.info["activations"].get("pooling"))
+        return self.run.activations(self.bank.layer, self.bank.pooling)
 
     @cached_property
     def tests(self) -> NodeTests:

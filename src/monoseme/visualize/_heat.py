@@ -108,12 +108,10 @@ def heatmap_grid(
 
 def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
     """The direction that a concept was found from, in the bank's frame."""
-    kind = bank.info.get("parameters", {}).get("directions", "neurons")
-    if bank.starts is not None:
-        return np.asarray(bank.starts[bank.position(concept.direction)])
-    if kind != "neurons":
+    start = bank.start(concept.direction)
+    if start is None:
         raise UsageError("the bank was made from scores, which are no directions and have no heatmap")
-    return np.asarray(np.eye(bank.vectors.shape[1], dtype=np.float32)[concept.direction])
+    return start
 
 
 class Lens:
@@ -149,7 +147,7 @@ class Lens:
         self._model = model_of(run, model)
         self._originals = originals(run, images)
         self._field = receptive_field(self._model, bank.layer)
-        self._average = mean_embedding(run.activations(bank.layer, bank.info["activations"].get("pooling")))
+        self._average = mean_embedding(run.activations(bank.layer, bank.pooling))
 
     def __enter__(self) -> Lens:
         return self

@@ -95,7 +95,7 @@ def causal(
     for name, number in (("per_set", per_set), ("directions", directions), ("batch_size", batch_size)):
         if number < 1:
             raise UsageError(f"{name} must be a whole number of at least 1, not {number}")
-    acts = run.activations(bank.layer, bank.info.get("activations", {}).get("pooling"))
+    acts = run.activations(bank.layer, bank.pooling)
     require_fit(bank, acts)
     network = model_of(run, model)
     progress, random = progress or Silent(), np.random.default_rng(seed)
@@ -109,7 +109,7 @@ def causal(
         pictures = _Pictures(network, source)
         chosen = _choose(bank, numbers, len(run), per_set, random)
         centre = raw.mean(0, dtype=np.float64)
-        if bank.info.get("activations", {}).get("pooling", "mean") != "mean":
+        if bank.pooling not in (None, "mean"):
             # a maximum, or a class token, is not what an average position holds
             centre = _mean_position(from_layer, pictures, chosen[0].rows[RANDOM], batch_size) if chosen else centre
         trials = [_Trial.of(bank, each, spectrum, directions, random) for each in chosen]
@@ -180,9 +180,10 @@ class _Trial:
         cls, bank: ConceptBank, chosen: _Chosen, spectrum: Spectrum, count: int, random: np.random.Generator
     ) -> _Trial:
         vector = unit(bank.vectors[[chosen.concept]]).astype(np.float64)
+        start = bank.start(int(bank.concepts["direction"][chosen.concept].as_py()))
         parts = {
             "concept": vector,
-            "neuron": _start(bank, chosen.concept),
+            "neuron": None if start is None else unit(start[None]).astype(np.float64),
             "random directions": spectrum.random(count, random),
             "equal variance": spectrum.random_of(float(spectrum.captured(vector)[0]), count, random),
         }
@@ -235,16 +236,6 @@ def _choose(
         }
         chosen.append(_Chosen(number, parts))
     return chosen
-
-
-def _start(bank: ConceptBank, concept: int) -> npt.NDArray[np.float64] | None:
-    """(1, C) the direction that a concept was found from, None for scores."""
-    direction = int(bank.concepts["direction"][concept].as_py())
-    if bank.starts is not None:
-        return unit(bank.starts[[bank.position(direction)]]).astype(np.float64)
-    if bank.start_name != "neuron":
-        return None
-    return np.eye(bank.vectors.shape[1])[[direction]]
 
 
 def _mean_position(
