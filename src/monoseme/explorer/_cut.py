@@ -57,9 +57,8 @@ def cut(bank: OpenedBank, direction: int, choice: Choice) -> Cut:
     tests = bank.node_tests((direction, choice.band, choice.top, kind), base)
     tree = replace(view_tree(base), cut=choice.threshold)
     if tests is not None:
-        method = bank.tests.result().method
         p_value, cosine = tests
-        divides = (p_value <= method.level) & (cosine < method.widest_cosine)
+        divides = bank.tests.result().divides(p_value, cosine)
         tree = replace(tree, p_value=p_value, cosine=cosine, divides=divides)
     return Cut(choice, base, tree, tests is None)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..base.html import Html, element, joined
-from ..views.charts import colour
+from ..views.charts import branches, colour, told
 from ._cut import Cut
 
 WIDE, HIGH, LEAF = 1000, 300, 10
@@ -20,7 +20,6 @@ def dendrogram(found: Cut) -> Html:
     """
     tree, view = found.tree, found.view
     count, most = len(tree.leaves), top_of(tree.heights)
-    places = {concept.number: place for place, concept in enumerate(view.concepts)}
 
     def x(at: float) -> str:
         return f"{(at + 0.5) * WIDE / count:.1f}"
@@ -28,18 +27,12 @@ def dendrogram(found: Cut) -> Html:
     def y(height: float) -> str:
         return f"{HIGH * (1 - height / most):.1f}"
 
-    paths: dict[str, list[str]] = {}
-    for low, up, height, concept in zip(tree.left, tree.right, tree.heights, tree.concept, strict=True):
-        branch = f"M{x(low[0])} {y(low[1])}V{y(height)}H{x(up[0])}V{y(up[1])}"
-        paths.setdefault(colour(places.get(int(concept))), []).append(branch)
-    own = view.concept[tree.leaves]
-    for at, concept in enumerate(own.tolist()):
-        kind = "leaf " + colour(places.get(concept))
-        paths.setdefault(kind, []).append(f"M{at * WIDE / count:.1f} {HIGH + LEAF / 2}h{WIDE / count:.1f}")
-    parts = [
-        element("path", d="".join(branches), class_=kind if kind.startswith("leaf") else f"branch {kind}")
-        for kind, branches in paths.items()
-    ]
+    leaves: dict[str, list[str]] = {}
+    for at, concept in enumerate(view.concept[tree.leaves].tolist()):
+        mark = f"M{at * WIDE / count:.1f} {HIGH + LEAF / 2}h{WIDE / count:.1f}"
+        leaves.setdefault(colour(view.places.get(concept)), []).append(mark)
+    parts = branches(tree, view, x, y)
+    parts += [element("path", d="".join(each), class_=f"leaf {kind}") for kind, each in leaves.items()]
     parts += _dots(found, x, y)
     name = f"Ward tree of the {count} strongest images of {view.name}; it ends at {tree.heights.max(initial=0):.4g}"
     box = {"viewBox": f"0 0 {WIDE} {HIGH + LEAF}", "preserveAspectRatio": "none"}
@@ -64,8 +57,7 @@ def _dots(found: Cut, x: Callable[[float], str], y: Callable[[float], str]) -> l
     for node in np.flatnonzero(np.isfinite(tree.p_value)):
         at = (tree.left[node, 0] + tree.right[node, 0]) / 2
         divides = bool(tree.divides[node])
-        said = "more than one concept below" if divides else "one concept below"
-        tip = element("title", f"p = {tree.p_value[node]:.2g}: {said}")
+        tip = element("title", told(tree.p_value[node], divides))
         point = f"M{x(at)} {y(tree.heights[node])}h0.01"
         rings = [element("path", d=point, class_="spot")]
         rings += [] if divides else [element("path", d=point, class_="spot hole")]

@@ -94,10 +94,9 @@ def similar(found: Cut) -> Html:
 def charts_of(bank: OpenedBank, found: Cut) -> Html:
     """The matrix of all exemplars, their map, and how they lie to their concepts and to the neuron."""
     view = found.view
-    own = view.direction if view.bank.starts is None and view.start is not None else None
     name = "cosine of each two exemplars, concept by concept"
-    name += "" if own is None else ", the neuron itself left out"
-    cosine = similarities(view.embeddings, "cosine", without=own)[np.ix_(view.order, view.order)]
+    name += "" if view.neuron is None else ", the neuron itself left out"
+    cosine = similarities(view.embeddings, "cosine", without=view.neuron)[np.ix_(view.order, view.order)]
     parts = [
         _figure(matrix(cosine, name, side=260), name),
         _figure(_map(bank, found), "exemplars, alike ones near each other"),
@@ -115,10 +114,11 @@ def charts_of(bank: OpenedBank, found: Cut) -> Html:
         parts.append(_figure(boxes(on_start, "cosine"), "cosine of each concept's images"))
     if 1 < len(view.concepts) <= 6:
         apart = distances(view)
-        order = {concept.number: place for place, concept in enumerate(view.concepts)}
-        rows = [(f"within {letter(order[one])}", colour(order[one]), each) for one, each in apart.within.items()]
+        rows = [
+            (f"within {letter(view.places[one])}", colour(view.places[one]), each) for one, each in apart.within.items()
+        ]
         rows += [
-            (f"{letter(order[one])} to {letter(order[other])}", "grey", each)
+            (f"{letter(view.places[one])} to {letter(view.places[other])}", "grey", each)
             for (one, other), each in apart.between.items()
         ]
         parts.append(_figure(boxes(rows, "Euclidean distance"), "how far apart images are"))
@@ -163,11 +163,10 @@ def _map(bank: OpenedBank, found: Cut) -> Html:
         return Html()
     cells = free_cells(bank.plane(view.direction, view.band, len(view.image_ids)), aspect=1.5, room=ROOM)
     facts = bank.facts(view.direction, view.band)
-    places = {concept.number: place for place, concept in enumerate(view.concepts)}
     wide, high = (int(each) + 1 for each in cells.max(0))
     parts = []
     for rank, (across, up) in enumerate(cells.tolist()):
-        kind = colour(places.get(int(view.concept[rank])))
+        kind = colour(view.places.get(int(view.concept[rank])))
         left, top = across * CELL + 2, (high - 1 - up) * CELL + 2
         source = address(bank.run, int(view.image_ids[rank]))
         tip = element("title", described(int(view.image_ids[rank]), facts[rank]))

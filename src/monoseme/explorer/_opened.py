@@ -246,10 +246,7 @@ class OpenedBank:
         """The published method's distance threshold for this layer, for a bank that has none."""
         from ..splitting import Layer, Published
 
-        known = self.bank.info["parameters"]
-        layer = Layer.of(
-            self.acts, self.bank.frame, known["top"], known["seed"], known.get("holdout") or 0.0, by_content=False
-        )
+        layer = Layer.behind(self.bank, self.acts)
         return on_one_core(lambda: float(Published().fitted(layer).distance_threshold))
 
     def direction(self, number: int, band: float = 1.0) -> NeuronView:

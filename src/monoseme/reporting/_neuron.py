@@ -80,10 +80,9 @@ def _row(kind: str, name: str, text: object, pictures: Html) -> Html:
 
 def _charts(view: NeuronView, shape: TreeView) -> Html:
     order = np.ix_(view.order, view.order)
-    own = view.direction if view.bank.starts is None and view.start is not None else None
-    cosine = similarities(view.embeddings, "cosine", without=own)[order]
+    cosine = similarities(view.embeddings, "cosine", without=view.neuron)[order]
     name = "cosine of each two exemplars, concept by concept" + (
-        " (without the neuron itself)" if own is not None else ""
+        " (without the neuron itself)" if view.neuron is not None else ""
     )
     parts = [
         _figure(tree(shape, view), "Ward tree; a full dot: the test finds more than one concept below"),

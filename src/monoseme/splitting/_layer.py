@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..banks import Frame
+from ..banks import ConceptBank, Frame
 from ..base import BLOCK_ROWS, Activations, Images, held_out, with_digests
 from ._frame import require_finite
 
@@ -58,6 +58,12 @@ class Layer:
             inside = ~held_out(images, holdout)
             eligible = inside if eligible is None else inside & eligible
         return cls(acts, frame, eligible, images, top, seed)
+
+    @classmethod
+    def behind(cls, bank: ConceptBank, acts: Activations) -> Layer:
+        """As the bank saw it when it was made."""
+        known = bank.info["parameters"]
+        return cls.of(acts, bank.frame, known["top"], known["seed"], known.get("holdout") or 0.0, by_content=False)
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:

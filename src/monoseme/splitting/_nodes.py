@@ -33,8 +33,7 @@ class NodeTests:
         known = bank.info["parameters"]
         names = ("granularity", "alpha", "max_cosine", "dimensions", "min_size")
         mine = {name: known[name] for name in names if name in known} if bank.info["method"] == "calibrated" else {}
-        layer = Layer.of(acts, bank.frame, known["top"], known["seed"], known.get("holdout", 0.0), by_content=False)
-        return cls(Calibrated(**mine).fitted(layer))
+        return cls(Calibrated(**mine).fitted(Layer.behind(bank, acts)))
 
     def __call__(
         self, embeddings: npt.NDArray[np.float32], merges: npt.NDArray[np.int32]
@@ -86,6 +85,10 @@ class NodeTests:
                 if child >= 0:
                     p_value[child] = np.maximum(p_value[child], p_value[node])
         return p_value, cosine
+
+    def divides(self, p_value: npt.NDArray[np.float64], cosine: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Where the test finds more than one concept, False where nothing was tested."""
+        return (p_value <= self.method.level) & (cosine < self.method.widest_cosine)
 
 
 def leaves_below(merges: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:

@@ -62,7 +62,7 @@ def recut(
     }
     splitter = make_splitter("published", old["seed"], {**fields, **parameters})
     top = bank.heights.shape[1] + 1
-    layer = Layer.of(acts, bank.frame, top, old["seed"], old.get("holdout", 0.0), by_content=False)
+    layer = Layer.behind(bank, acts)
     splitter = splitter.fitted(layer)
     starts = Starts(old["directions"], bank.directions, bank.starts)
     rows = bank.exemplars["image_id"].to_numpy().reshape(-1, top)

@@ -99,6 +99,16 @@ class NeuronView:
         """(K,) ranks in the order of `groups`."""
         return np.concatenate([group.places for group in self.groups])
 
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """Of each concept its place among those of the neuron, which its colour and its letter follow."""
+        return {concept.number: place for place, concept in enumerate(self.concepts)}
+
+    @property
+    def neuron(self) -> int | None:
+        """The coordinate that the direction itself is; None where it is no neuron."""
+        return self.direction if self.bank.start_name == "neuron" else None
+
     def vector(self, concept: int) -> Floats:
         """(C,) unit vector of one of its concepts."""
         return np.asarray(self.bank.vectors[concept])

@@ -63,7 +63,7 @@ def view_tree(view: NeuronView, tests: NodeTests | None = None) -> TreeView:
     p_value = cosine = divides = None
     if tests is not None:
         p_value, cosine = tests(view.embeddings, view.merges)
-        divides = (p_value <= tests.method.level) & (cosine < tests.method.widest_cosine)
+        divides = tests.divides(p_value, cosine)
     return TreeView(
         leaves=leaves,
         left=sides[0],

@@ -6,7 +6,7 @@ Colours are classes; `style` gives the rules for them, in light and dark and on 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 
 import numpy as np
@@ -52,7 +52,6 @@ def tree(shape: TreeView, view: NeuronView) -> Html:
     """A dendrogram: branches in the colours of concepts, the cut, and a dot where the test was made."""
     wide, high, left, top = 560, 170, 34, 10
     count, most = len(shape.leaves), float(shape.heights.max(initial=0)) or 1.0
-    place = {group.concept: number for number, group in enumerate(view.groups) if group.concept is not None}
 
     def x(at: float) -> str:
         return _n(left + (at + 0.5) * wide / count)
@@ -60,19 +59,13 @@ def tree(shape: TreeView, view: NeuronView) -> Html:
     def y(height: float) -> str:
         return _n(top + high * (1 - height / most))
 
-    paths: dict[str, list[str]] = {}
-    for low, up, height, concept in zip(shape.left, shape.right, shape.heights, shape.concept, strict=True):
-        branch = f"M{x(low[0])} {y(low[1])}V{y(height)}H{x(up[0])}V{y(up[1])}"
-        paths.setdefault(colour(place.get(int(concept))), []).append(branch)
-    parts = [element("title", f"Ward tree of the exemplars of {view.name}")]
-    parts += [element("path", d="".join(branches), class_=f"branch {kind}") for kind, branches in paths.items()]
+    parts = [element("title", f"Ward tree of the exemplars of {view.name}"), *branches(shape, view, x, y)]
     if shape.cut is not None and shape.cut <= most:
         parts.append(element("path", d=f"M{left} {y(shape.cut)}H{left + wide}", class_="cut"))
     if shape.p_value is not None and shape.divides is not None:
         for node in np.flatnonzero(np.isfinite(shape.p_value)):
             at = (shape.left[node, 0] + shape.right[node, 0]) / 2
-            found = "more than one concept below" if shape.divides[node] else "one concept below"
-            tip = element("title", f"p = {shape.p_value[node]:.2g}: {found}")
+            tip = element("title", told(shape.p_value[node], shape.divides[node]))
             kind = "dot yes" if shape.divides[node] else "dot"
             parts.append(element("circle", tip, cx=x(at), cy=y(shape.heights[node]), r=4, class_=kind))
     parts += [
@@ -80,6 +73,20 @@ def tree(shape: TreeView, view: NeuronView) -> Html:
         element("text", "0", x=left - 6, y=top + high, text_anchor="end"),
     ]
     return _svg(parts, left + wide + 10, top + high + 8, f"Ward tree of the exemplars of {view.name}")
+
+
+def branches(shape: TreeView, view: NeuronView, x: Callable[[float], str], y: Callable[[float], str]) -> list[Html]:
+    """The branches of a tree, a path for each colour; `x` and `y` say where a place and a height are drawn."""
+    paths: dict[str, list[str]] = {}
+    for low, up, height, concept in zip(shape.left, shape.right, shape.heights, shape.concept, strict=True):
+        branch = f"M{x(low[0])} {y(low[1])}V{y(height)}H{x(up[0])}V{y(up[1])}"
+        paths.setdefault(colour(view.places.get(int(concept))), []).append(branch)
+    return [element("path", d="".join(each), class_=f"branch {kind}") for kind, each in paths.items()]
+
+
+def told(p_value: float, divides: bool) -> str:
+    """What the test of a node found, in words."""
+    return f"p = {p_value:.2g}: {'more than one concept' if divides else 'one concept'} below"
 
 
 def boxes(rows: Sequence[tuple[str, str, npt.ArrayLike]], name: str) -> Html:

@@ -57,12 +57,11 @@ def dendrogram(view: NeuronView, tests: NodeTests | None = None) -> Figure:
 def _branches(axes: Axes, tree: TreeView, view: NeuronView) -> None:
     from matplotlib.collections import LineCollection
 
-    colour = {group.concept: mark(place).colour for place, group in enumerate(view.groups) if group.concept is not None}
     lines = [
         [(left[0], left[1]), (left[0], high), (right[0], high), (right[0], right[1])]
         for left, right, high in zip(tree.left, tree.right, tree.heights, strict=True)
     ]
-    colours = [colour.get(int(concept), GREY) for concept in tree.concept]
+    colours = [_ink(view, int(concept)) for concept in tree.concept]
     axes.add_collection(LineCollection(lines, colors=colours, linewidths=1.3, capstyle="round"))
     top = float(tree.heights.max(initial=1.0))
     axes.set_xlim(-0.5, len(tree.leaves) - 0.5)
@@ -126,15 +125,19 @@ def _leaves(axes: Axes, tree: TreeView, view: NeuronView, pitch: float, steps: i
     assert view.run is not None
     wide, high = len(tree.leaves) * pitch, steps * (_TILE + 2) + 10
     axes.axis("off")
-    colour = {group.concept: mark(place).colour for place, group in enumerate(view.groups) if group.concept is not None}
     for place, (rank, tile) in enumerate(
         zip(tree.leaves, tiles(view.run, view.image_ids[tree.leaves], _TILE), strict=True)
     ):
         centre, y = (place + 0.5) * pitch, 8 + place % steps * (_TILE + 2)
-        ink = colour.get(int(view.concept[rank]), GREY)
+        ink = _ink(view, int(view.concept[rank]))
         axes.plot([centre, centre], [0, y], color=ink, linewidth=1)
         left, right = centre - _TILE / 2, centre + _TILE / 2
         axes.imshow(np.asarray(tile), extent=(left, right, y + _TILE, y), interpolation="none", aspect="auto", zorder=3)
         axes.plot([left, right], [y, y], color=ink, linewidth=2.5, solid_capstyle="butt", zorder=4)
     axes.set_xlim(-_TILE / 2, wide + _TILE / 2)
     axes.set_ylim(high, 0)
+
+
+def _ink(view: NeuronView, concept: int) -> str:
+    """The colour of a concept, grey for none."""
+    return mark(view.places[concept]).colour if concept in view.places else GREY

@@ -115,9 +115,7 @@ def _cluster_panels(view: NeuronView, run: Run, columns: int, rows: int) -> list
         kept, out = np.flatnonzero(mine & (view.concept >= 0)), np.flatnonzero(mine & (view.concept < 0))
         places = np.concatenate([kept, out])
         name = f"cluster {cluster}" + (f", {len(out)} dropped" if len(out) else "")
-        concept = int(view.concept[kept[0]]) if len(kept) else None
-        place = next((each for each, group in enumerate(view.groups) if group.concept == concept), 0)
-        colour = GREY if concept is None else mark(place).colour
+        colour = mark(view.places[int(view.concept[kept[0]])]).colour if len(kept) else GREY
         ids = view.image_ids[places]
         picture = strip(run, ids[: columns * rows], columns, pale=range(len(kept), len(ids)))
         panels.append((panel_text(name, ids, view.labels), colour, np.asarray(picture)))

@@ -31,8 +31,7 @@ def similarity_matrices(view: NeuronView) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    own = view.direction if view.bank.starts is None and view.start is not None else None
-    variants = [None] if own is None else [None, own]
+    variants = [None] if view.neuron is None else [None, view.neuron]
     wide, high = len(METRICS) * _PITCH + 30, len(variants) * _PITCH + 40
     figure = new_figure(wide, high)
     figure.suptitle(

@@ -44,8 +44,12 @@ def concept_composition(view: NeuronView) -> Figure:
         line.set_ylabel(f"concept {concept.number}")
         made_of = composition(concept.vector, _STRONGEST)
         rows = np.arange(len(made_of.neurons))[::-1]
-        own = made_of.neurons == view.direction if view.bank.starts is None else np.zeros(len(rows), dtype=np.bool_)
-        bars.barh(rows, made_of.values, color=[INK if mine else colour for mine in own], height=0.7)
+        bars.barh(
+            rows,
+            made_of.values,
+            color=[INK if neuron == view.neuron else colour for neuron in made_of.neurons.tolist()],
+            height=0.7,
+        )
         bars.set_yticks(rows, [str(neuron) for neuron in made_of.neurons], fontsize=7)
         bars.axvline(0, color=GREY, linewidth=0.6)
         bars.set_title(f"{made_of.share:.0%} of its squared length", loc="right", fontsize=8, color=GREY)
