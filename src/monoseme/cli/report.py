@@ -55,9 +55,10 @@ def report(
 
     begin = time.monotonic()
     chosen = [number for text in neuron or () for number in numbers(text, "--neuron")]
+    opened = open_run(run)
     try:
         path = write(
-            run,
+            opened,
             out,
             bank=bank,
             layer=layer,
@@ -65,7 +66,7 @@ def report(
             columns=columns,
             quality=quality,
             heatmaps=heatmaps,
-            model=model_of(open_run(run), model, weights=weights, device=device) if heatmaps else None,
+            model=model_of(opened, model, weights=weights, device=device) if heatmaps else None,
             images=images,
             progress=progress_for(quiet, as_json),
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..base import MonosemeError, UsageError, counted, duration
+from ..base import MonosemeError, UsageError, counted, duration, join_words
 from ._common import (
     BankOption,
     Device,
@@ -72,13 +72,11 @@ def visualize(
         return
     if run is None:
         raise UsageError("name the run whose neurons are to be drawn; --list needs none")
-    from ..base import join_words
-
     if suffix not in FORMATS:
         raise UsageError(f"--format takes {join_words(FORMATS)}, not {suffix!r}")
     kinds = {name: kind_of(name) for name in what or ()}
     from ..banks import load_bank
-    from ..runs import model_of, open_run
+    from ..runs import open_run
 
     opened = open_run(run)
     loaded = load_bank(opened.path, layer=layer, name=bank)
@@ -87,7 +85,9 @@ def visualize(
     pictures = Pictures(
         loaded,
         opened,
-        model=lambda: model_of(opened, model, weights=weights, device=device),
+        model=model,
+        weights=weights,
+        device=device,
         images=images,
         projection=projection,  # type: ignore[arg-type]  # checked there
         progress=progress,

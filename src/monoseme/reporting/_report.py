@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,9 +101,9 @@ def report(
     whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation)
     acts = opened.activations(loaded.layer, loaded.pooling)
     sections = []
-    with ExitStack() as stack:
-        lens = stack.enter_context(Lens(loaded, opened, model=model, images=images)) if heatmaps else None
-        task = stack.enter_context((progress or Silent()).task("writing the report", len(chosen), f"{whole.kind}s"))
+    lens = Lens(loaded, opened, model=model, images=images) if heatmaps else None
+    pictures = Pictures(opened, columns, quality, lens)
+    with (progress or Silent()).task("writing the report", len(chosen), f"{whole.kind}s") as task:
         tests = NodeTests.of(loaded, acts) if len(chosen) else None
         for direction in chosen:
             view = view_neuron(loaded, direction, opened, acts=acts, labels=labels)
@@ -113,7 +112,7 @@ def report(
                 for each in view.concepts
             ]
             shape = view_tree(view, tests)
-            sections.append(section(view, concepts, shape, Pictures(opened, columns, quality, lens)))
+            sections.append(section(view, concepts, shape, pictures))
             task.advance()
     title = f"{loaded.layer} of {opened.manifest.model.get('spec')}"
     lead = f"{counted(len(loaded), 'concept')} that its {whole.kind}s fire for"

@@ -18,7 +18,7 @@ from ..views import NeuronView, Projection, check_projection, require_run, view_
 from ._boxes import activation_boxes, alignment_boxes, distance_boxes
 from ._dendrogram import dendrogram
 from ._grids import concept_grid
-from ._heat import heatmap_grid
+from ._heat import Lens, heatmap_grid
 from ._maps import concept_map, exemplar_map
 from ._matrices import similarity_matrices
 from ._vectors import concept_composition, concept_histogram, singular_similarity
@@ -36,8 +36,8 @@ class Pictures:
     ----------
     bank, run
         The bank, and the run it was made from.
-    model : Model, optional
-        The run's model, for pictures that look through it; loaded by what the run records when it is first needed.
+    model, weights, device : optional
+        The run's model as `monoseme.runs.model_of` takes it, for pictures that look through it; loaded when it is first needed.
     images : optional
         Where the images are now, as `embed` takes it, for pictures that look at them.
     projection : "tsne", "umap" or "pca"
@@ -56,7 +56,9 @@ class Pictures:
         bank: ConceptBank,
         run: Run,
         *,
-        model: Model | Callable[[], Model] | None = None,
+        model: Model | str | None = None,
+        weights: str | None = None,
+        device: str = "auto",
         images: object | None = None,
         projection: Projection = "tsne",
         progress: Reporter | None = None,
@@ -66,7 +68,7 @@ class Pictures:
         self.bank, self.run, self.images = bank, run, images
         self.projection: Projection = projection
         self.progress = progress or Silent()
-        self._model = model
+        self._model, self._weights, self._device = model, weights, device
         self._view: NeuronView | None = None
 
     def draw(self, what: str, direction: int | None = None) -> Figure:
@@ -85,13 +87,6 @@ class Pictures:
         if direction is None:
             raise UsageError(f"the picture {what} is of one neuron; name it")
         return kind.draw(self, direction)
-
-    def missing(self, what: str) -> str | None:
-        """Why the run is not enough for a picture, in a few words; None where it is."""
-        kind = kind_of(what)
-        if kind.needs == "thumbnails" and self.run.manifest.thumbnails is None:
-            return "the run holds no thumbnails"
-        return None
 
     def view(self, direction: int) -> NeuronView:
         """The view of a direction; that of the last one is kept."""
@@ -125,9 +120,18 @@ class Pictures:
         """
         from ..runs import model_of
 
-        if callable(self._model) and not hasattr(self._model, "layers"):
-            return model_of(self.run, self._model())
-        return model_of(self.run, self._model)  # type: ignore[arg-type]
+        return model_of(self.run, self._model, weights=self._weights, device=self._device)
+
+    @cached_property
+    def lens(self) -> Lens:
+        """What looks for concepts in the run's photographs.
+
+        Raises
+        ------
+        UsageError
+            The model or the images are not at hand.
+        """
+        return Lens(self.bank, self.run, model=self.model, images=self.images, progress=self.progress)
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,25 @@ class Kind:
     call: str
     """The function behind it, as it is called from Python."""
     draw: Callable[[Pictures, int], Figure]
+
+
+FEATURES: dict[str, Any] = {"parametrisation": "maco", "steps": 128}
+"""MaCo, which says by transparency what matters, and shows something also behind a ReLU6, where activations end at 6."""
+
+
+def _features(pictures: Pictures, direction: int) -> Figure:
+    """A row of images that drive the direction itself, then one for each of its concepts."""
+    from .feature import feature_grid, feature_images
+
+    view = pictures.view(direction)
+    rows = [(f"concept {concept.number}", concept.vector) for concept in view.concepts]
+    if view.start is not None:
+        rows.insert(0, (view.name, view.start))
+    if not rows:
+        raise UsageError(f"{view.name} of {pictures.bank.layer} has no concept vector; choose another one")
+    raw = pictures.bank.frame.fold(np.stack([vector for _, vector in rows]))
+    made = feature_images(pictures.model, pictures.bank.layer, raw, progress=pictures.progress, **FEATURES)
+    return feature_grid(made, [name for name, _ in rows])
 
 
 PICTURES = {
@@ -218,16 +241,14 @@ PICTURES = {
         "model and images",
         "where in its exemplars each concept is, and what is there",
         "ms.heatmap_grid(bank, run, 35)",
-        lambda p, n: heatmap_grid(
-            p.bank, p.run, n, model=p.model, images=p.images, start=p.view(n).start is not None, progress=p.progress
-        ),
+        lambda p, n: heatmap_grid(p.bank, p.run, n, lens=p.lens, start=p.view(n).start is not None),
     ),
     "features": Kind(
         "neuron",
         "model",
         "images that drive the neuron and each of its concept vectors",
         "ms.feature_images(model, layer, bank.vectors[[7, 8]])",
-        lambda p, n: _features(p, n),
+        _features,
     ),
     "histogram": Kind(
         "layer",
@@ -245,25 +266,6 @@ PICTURES = {
     ),
 }
 """By the name that the command line takes."""
-
-
-FEATURES: dict[str, Any] = {"parametrisation": "maco", "steps": 128}
-"""MaCo, which says by transparency what matters, and shows something also behind a ReLU6, where activations end at 6."""
-
-
-def _features(pictures: Pictures, direction: int) -> Figure:
-    """A row of images that drive the direction itself, then one for each of its concepts."""
-    from .feature import feature_grid, feature_images
-
-    view = pictures.view(direction)
-    rows = [(f"concept {concept.number}", concept.vector) for concept in view.concepts]
-    if view.start is not None:
-        rows.insert(0, (view.name, view.start))
-    if not rows:
-        raise UsageError(f"{view.name} of {pictures.bank.layer} has no concept vector; choose another one")
-    raw = pictures.bank.frame.fold(np.stack([vector for _, vector in rows]))
-    made = feature_images(pictures.model, pictures.bank.layer, raw, progress=pictures.progress, **FEATURES)
-    return feature_grid(made, [name for name, _ in rows])
 
 
 def kind_of(what: str) -> Kind:

@@ -40,6 +40,7 @@ def heatmap_grid(
     columns: int = 6,
     crops: bool = True,
     start: bool = False,
+    lens: Lens | None = None,
     progress: Reporter | None = None,
 ) -> Figure:
     """The strongest exemplars of each concept of a direction, with the place where the concept is, and what is there.
@@ -66,6 +67,8 @@ def heatmap_grid(
         Whether crops are shown.
     start : bool
         Whether the heatmap of the direction itself is shown too, on the same pictures, in grey.
+    lens : Lens, optional
+        In place of model and images, for several figures of one bank.
     progress : Reporter, optional
         Told of the forward passes.
 
@@ -88,19 +91,19 @@ def heatmap_grid(
         raise UsageError("there is no concept to show" + ("" if direction is None else f" in direction {direction}"))
     labels = run.shown_labels()
     panels: list[Panel] = []
-    with Lens(bank, run, model=model, images=images, progress=progress) as lens:
-        for place, concept in enumerate(chosen):
-            vectors = [concept.vector, *([_start(bank, concept)] if start else [])]
-            maps, pictures = lens.look(concept.image_ids[:columns], np.stack(vectors))
-            colour = mark(place).colour
-            text = panel_text(f"concept {concept.number}", concept.image_ids, labels)
-            panels.append((text, colour, _row(overlaid(maps, pictures, 0, colour, TILE), columns)))
-            if start:
-                text = f"{bank.start_name} {concept.direction}\non the same"
-                panels.append((text, GREY, _row(overlaid(maps, pictures, 1, GREY, TILE), columns)))
-            if crops:
-                cut = [each[0].picture for each in concept_crops(maps, pictures)]
-                panels.append(("what its\npeaks see", colour, _row(cut, columns)))
+    lens = lens or Lens(bank, run, model=model, images=images, progress=progress)
+    for place, concept in enumerate(chosen):
+        vectors = [concept.vector, *([_start(bank, concept)] if start else [])]
+        maps, pictures = lens.look(concept.image_ids[:columns], np.stack(vectors))
+        colour = mark(place).colour
+        text = panel_text(f"concept {concept.number}", concept.image_ids, labels)
+        panels.append((text, colour, _row(overlaid(maps, pictures, 0, colour, TILE), columns)))
+        if start:
+            text = f"{bank.start_name} {concept.direction}\non the same"
+            panels.append((text, GREY, _row(overlaid(maps, pictures, 1, GREY, TILE), columns)))
+        if crops:
+            cut = [each[0].picture for each in concept_crops(maps, pictures)]
+            panels.append(("what its\npeaks see", colour, _row(cut, columns)))
     what = f"{bank.start_name} {direction}" if direction is not None else counted(len(chosen), "concept")
     title = f"{what} of {bank.layer}: where in the pictures the concepts are"
     return grid_figure([(title, panels)], columns * (TILE + _GAP))
@@ -116,8 +119,6 @@ def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
 
 class Lens:
     """Looks for concepts in a run's own photographs; the model, its receptive field and the average image are read once.
-
-    Use it in a ``with`` block.
 
     Parameters
     ----------
@@ -149,17 +150,12 @@ class Lens:
         self._field = receptive_field(self._model, bank.layer)
         self._average = mean_embedding(run.activations(bank.layer, bank.pooling))
 
-    def __enter__(self) -> Lens:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._originals.close()
-
     def look(
         self, image_ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]
     ) -> tuple[Heatmaps, list[Image.Image]]:
         """The heatmaps of vectors (R, C) on images, zero for the average image, and these images."""
-        pictures = self._originals.load(image_ids)
+        with self._originals as photographs:  # closed in between; files open again when they are asked for
+            pictures = photographs.load(image_ids)
         maps = heatmaps(
             self._bank,
             self._model,
