@@ -81,7 +81,7 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The figures as text: of the concepts with their interval (and in brackets how many there are, if few), and of each baseline."""
-        found = self._by_figure()
+        found = self.by_figure()
         width = max((len(name) for name in found), default=0)
         texts = {name: _text(rows.pop("concepts", None)) for name, rows in found.items()}
         wide = max(map(len, texts.values()), default=0)
@@ -96,7 +96,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         rows: list[tuple[object, str, str]] = []
         family = None
-        for name, found in self._by_figure().items():
+        for name, found in self.by_figure().items():
             if CATALOGUE[name].family != family:
                 family = CATALOGUE[name].family
                 rows.append((html.element("b", family), "", ""))
@@ -106,8 +106,8 @@ class Evaluation:
             f"evaluation of {len(self.concepts):,} concepts", html.table(("", "concepts", "baselines"), rows)
         )
 
-    def _by_figure(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Rows by figure, then by what they are of."""
+    def by_figure(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The rows of `figures` by figure, then by what they are of."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for row in self.figures.to_pylist():
             found.setdefault(row["figure"], {})[row["of"]] = row

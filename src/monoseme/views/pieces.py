@@ -42,11 +42,8 @@ def figures(evaluation: Evaluation | None) -> Html:
         return Html()
     from ..evaluation import CATALOGUE  # which imports torch
 
-    found: dict[str, dict[str, dict[str, object]]] = {}
-    for row in evaluation.figures.to_pylist():
-        found.setdefault(row["figure"], {})[row["of"]] = row
     body = []
-    for name, rows in found.items():
+    for name, rows in evaluation.by_figure().items():
         own = rows.pop("concepts", None)
         beside = ", ".join(f"{of} {number(row['value'])}" for of, row in rows.items() if row["value"] is not None)
         value = "" if own is None else number(own["value"])
