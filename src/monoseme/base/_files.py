@@ -85,18 +85,8 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 def write_whole(target: Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part."""
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    with whole_file(target, replace=True) as aside:
+        aside.write_bytes(content)
 
 
 @contextmanager
