@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ _START = 0.05
 """Spread of the values with which an image starts, in decorrelated channels."""
 
 
-class Parametrisation:
+class Parametrisation(ABC):
     """B images from B parameters. Images are tanh(mixed colours / 2) / 2: pixels less a half, in (-0.5, 0.5), grey is 0.
 
     (The sigmoid of what is mixed is the pixel itself; without the half, what lies outside of an image is grey as well.)
@@ -40,12 +42,13 @@ class Parametrisation:
         mixed = torch.matmul(self._mix, values.flatten(2)).reshape(values.shape)
         return torch.tanh(mixed) * 0.5
 
+    @abstractmethod
     def _start(self, random: np.random.Generator) -> Array:
-        raise NotImplementedError
+        """Of one image."""
 
+    @abstractmethod
     def _values(self, parameters: Tensor) -> Tensor:
         """(B, channels, H, W) in decorrelated channels."""
-        raise NotImplementedError
 
 
 class Pixels(Parametrisation):
