@@ -47,6 +47,14 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="The run's model, where its record is not enough to load it.", show_default=False),
 ]
+ImagesArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="IMAGES",
+        help="A folder, glob, list file, tar shards, Parquet, hf:NAME, or patches: of any of these.",
+        show_default=False,
+    ),
+]
 ImagesOption = Annotated[
     str | None, typer.Option("--images", help="Where the images are now, if they have moved.", show_default=False)
 ]
@@ -106,12 +114,14 @@ def load(
     return model.with_preprocess(replace(model.preprocess, resize=resize))
 
 
-def numbers(text: str, option: str = "--neurons") -> list[int]:
-    """Neuron numbers from ``0,35,100-199``.
+def numbers(text: str | Sequence[str], option: str = "--neurons") -> list[int]:
+    """Neuron numbers from ``0,35,100-199``, or from several such texts one after the other.
 
-    >>> numbers("0,35,100-102")
-    [0, 35, 100, 101, 102]
+    >>> numbers("0,35,100-102"), numbers(["7", "3-4"])
+    ([0, 35, 100, 101, 102], [7, 3, 4])
     """
+    if not isinstance(text, str):
+        return [number for each in text for number in numbers(each, option)]
     found: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")

@@ -9,19 +9,23 @@ from typing import Annotated
 import typer
 
 from ..base import counted, duration
-from ._common import BankOption, Json, LayerOption, ModelOption, Quiet, Stopped, progress_for, quoted, say
+from ._common import (
+    BankOption,
+    ImagesArgument,
+    Json,
+    LayerOption,
+    ModelOption,
+    Quiet,
+    Stopped,
+    progress_for,
+    quoted,
+    say,
+)
 
 
 def apply(
     bank: Annotated[Path, typer.Argument(metavar="BANK", help="A bank's folder, or its run's.", show_default=False)],
-    images: Annotated[
-        str,
-        typer.Argument(
-            metavar="IMAGES",
-            help="A folder, glob, list file, tar shards, Parquet, hf:NAME, or patches: of any of these.",
-            show_default=False,
-        ),
-    ],
+    images: ImagesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.", show_default=False)],
     layer: LayerOption = None,
     name: BankOption = None,

@@ -12,6 +12,7 @@ import typer
 from ..base import MonosemeError, duration, printable
 from ._common import (
     Device,
+    ImagesArgument,
     ImageSize,
     Json,
     Layouts,
@@ -46,14 +47,7 @@ def embed(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Such as torchvision:inception_v3.", show_default=False)
     ],
-    images: Annotated[
-        str,
-        typer.Argument(
-            metavar="IMAGES",
-            help="A folder, glob, list file, tar shards, Parquet, hf:NAME, or patches: of any of these.",
-            show_default=False,
-        ),
-    ],
+    images: ImagesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder.", show_default=False)],
     layer: Annotated[
         list[str] | None,

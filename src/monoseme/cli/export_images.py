@@ -11,6 +11,7 @@ import typer
 from ..base import counted
 from ._common import (
     BankOption,
+    ImagesOption,
     Json,
     LayerOption,
     Quiet,
@@ -38,9 +39,7 @@ def export_images(
     ] = None,
     layer: LayerOption = None,
     bank: BankOption = None,
-    images: Annotated[
-        str | None, typer.Option(help="Where the images are now, if they have moved.", show_default=False)
-    ] = None,
+    images: ImagesOption = None,
     most: Annotated[
         int | None,
         typer.Option(min=1, help="The most images of a concept, strongest first; all by default.", show_default=False),
@@ -63,7 +62,7 @@ def export_images(
     from ..use import export_images as export
 
     loaded = load_bank(opened.path, layer=layer, name=bank)
-    chosen = None if neurons is None else [number for text in neurons for number in numbers(text)]
+    chosen = None if neurons is None else numbers(neurons)
     try:
         export(
             loaded,

@@ -54,7 +54,7 @@ def report(
     from ..runs import model_of, open_run
 
     begin = time.monotonic()
-    chosen = [number for text in neuron or () for number in numbers(text, "--neuron")]
+    chosen = numbers(neuron or (), "--neuron")
     opened = open_run(run)
     try:
         path = write(

@@ -92,7 +92,7 @@ def visualize(
         projection=projection,  # type: ignore[arg-type]  # checked there
         progress=progress,
     )
-    chosen = [each for text in neuron or () for each in numbers(text, "--neuron")]
+    chosen = numbers(neuron or (), "--neuron")
     if not chosen and (what is None or any(kind.of == "neuron" for kind in kinds.values())):
         chosen = loaded.most_split(1) or [int(loaded.directions[0])]
     for number in chosen:
