@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import (
         Applied,
+        ConceptScorer,
         Crop,
         Heatmaps,
         ReceptiveField,
@@ -64,6 +65,7 @@ __all__ = [
     "Causal",
     "Concept",
     "ConceptBank",
+    "ConceptScorer",
     "Crop",
     "Evaluation",
     "Heatmaps",
@@ -133,6 +135,7 @@ _ROOMS = {
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (
         "Applied",
+        "ConceptScorer",
         "Crop",
         "Heatmaps",
         "ReceptiveField",
