@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import (
         Applied,
+        ConceptScorer,
         Crop,
         Heatmaps,
         ReceptiveField,
@@ -66,6 +67,7 @@ __all__ = [
     "Causal",
     "Concept",
     "ConceptBank",
+    "ConceptScorer",
     "ConceptView",
     "Crop",
     "Evaluation",
@@ -147,6 +149,7 @@ _ROOMS = {
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (
         "Applied",
+        "ConceptScorer",
         "Crop",
         "Heatmaps",
         "ReceptiveField",

@@ -6,7 +6,8 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from threading import get_ident
 from typing import Any
 
@@ -26,34 +27,33 @@ _SAMPLE = 2
 class Begun:
     """A batch that has come as far as the layer. Made by `FromLayer.begin`.
 
-    images : (B, C, H, W) as the module takes them
+    images : (B, C, H, W) as the module takes them, or their form alone where the rest of the pass does not ask for them
     output : what the layer gave, a tensor, whose channels, positions or tokens lie as the layer gives them
     whole : the same with all that the layer gave beside it
     before : by module, what each call of it gave that the rest of the pass may ask for, in order
     """
 
-    images: Tensor
+    images: object
     output: Tensor
     whole: object
     before: Mapping[str, Sequence[object]]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.output)
 
     def take(self, rows: Tensor) -> Begun:
         """Some of the images by their place in the batch (n,), repeats allowed."""
-        rows = rows.to(self.images.device)
+        rows = rows.to(self.output.device)
 
         def taken(item: object) -> object:
             if isinstance(item, _Hole) and item.shape[:1] == (len(self),):
-                return replace(item, shape=(len(rows), *item.shape[1:]))
+                return item.of(len(rows))
             if isinstance(item, Tensor) and item.ndim and len(item) == len(self):
-                return item.index_select(0, rows)
+                return _rows(item, rows)
             return item
 
-        output = self.output.index_select(0, rows)
         before = {name: [_mapped(each, taken) for each in calls] for name, calls in self.before.items()}
-        return Begun(self.images.index_select(0, rows), output, _mapped(self.whole, taken), before)
+        return Begun(taken(self.images), _rows(self.output, rows), _mapped(self.whole, taken), before)
 
 
 class FromLayer:
@@ -99,12 +99,13 @@ class FromLayer:
         self._module = (model if twin is None else twin).module.eval()
         self._names = {module: name for name, module in self._module.named_modules()}
         self._kept: frozenset[str] | None = None  # names of modules whose outputs are needed; None for all
-        self._holes: dict[object, Tensor] = {}
+        self._keep_images = True
+        self._zeros: dict[torch.dtype, Tensor] = {}
         self.skips = True
         """Whether the modules before the layer are skipped."""
         noise = torch.rand((_SAMPLE, *model.input_size), generator=torch.Generator().manual_seed(0))
         images = model.batch(noise if sample is None else sample)
-        self.skips = any(self._works(images, kept) for kept in (self._needed, lambda _: None))
+        self.skips = any(self._works(images, kept) for kept in (self._needed, self._everything))
 
     def begin(self, images: Tensor) -> Begun:
         """Run (B, C, H, W) images as far as the layer.
@@ -125,7 +126,8 @@ class FromLayer:
             )
         # what follows may work in place on what the layer gave
         kept = output.clone()
-        return Begun(batch, kept, with_first_tensor(recorder.output, kept), recorder.before)
+        shown = batch if self._keep_images or not self.skips else _Hole.like(batch)
+        return Begun(shown, kept, with_first_tensor(recorder.output, kept), recorder.before)
 
     def __call__(self, begun: Begun, output: Tensor) -> Tensor:
         """Predictions (B, classes) float32 if the layer gives `output`, of the shape of ``begun.output``. Gradients flow.
@@ -150,44 +152,53 @@ class FromLayer:
     def _resumed(self, begun: Begun, output: Tensor) -> object:
         given = {name: [self._copy(each) for each in calls] for name, calls in begun.before.items()}
         given.setdefault(self.info.name, []).append(with_first_tensor(begun.whole, output.clone()))
+        images = self._copy(begun.images) if isinstance(begun.images, _Hole) else begun.images
         with _replaying(self._module, given):
-            return self._module(begun.images)
+            return self._module(images)
 
     def _copy(self, output: object) -> object:
         """What a skipped module gives: a copy each time, for what follows may work in place."""
 
         def filled(item: object) -> object:
             if isinstance(item, _Hole):
-                if item not in self._holes:
-                    self._holes[item] = item.zeros(self.model.device)
-                return self._holes[item].detach()
+                return self._filled(item)
             return item.clone() if isinstance(item, Tensor) else item
 
         return _mapped(output, filled)
 
+    def _filled(self, hole: _Hole) -> Tensor:
+        """A tensor of that form; all share one memory, for nobody reads them."""
+        zeros = self._zeros.get(hole.dtype)
+        if zeros is None or len(zeros) < hole.extent:
+            zeros = self._zeros[hole.dtype] = torch.zeros(hole.extent, dtype=hole.dtype, device=self.model.device)
+        return zeros.detach().as_strided(hole.shape, hole.stride)
+
     def _needed(self, images: Tensor) -> frozenset[str]:
         """Modules before the layer from whose outputs gradients come back, with the layer's output held fast."""
-        self._kept = None
+        self._kept, self._keep_images = None, True
         begun = self.begin(images)
-        leaves: dict[str, list[Tensor]] = {}
+        leaves: list[tuple[str, Tensor]] = []
 
-        def leaf(name: str) -> Callable[[object], object]:
-            def made(item: object) -> object:
-                if not isinstance(item, Tensor) or not item.is_floating_point():
-                    return item
-                leaves.setdefault(name, []).append(item.detach().requires_grad_())
-                return leaves[name][-1]
+        def leaf(name: str, item: object) -> object:
+            if not isinstance(item, Tensor) or not item.is_floating_point():
+                return item
+            leaves.append((name, item.detach().requires_grad_()))
+            return leaves[-1][1]
 
-            return made
-
-        before = {name: [_mapped(each, leaf(name)) for each in calls] for name, calls in begun.before.items()}
+        before = {name: [_mapped(each, partial(leaf, name)) for each in calls] for name, calls in begun.before.items()}
+        pictures = leaf("", begun.images)
         with torch.enable_grad():
-            predicted = self(Begun(begun.images, begun.output, begun.whole, before), begun.output)
-            every = [(name, tensor) for name, tensors in leaves.items() for tensor in tensors]
+            predicted = self(Begun(pictures, begun.output, begun.whole, before), begun.output)
             if not predicted.requires_grad:
-                return frozenset()
-            found = torch.autograd.grad(predicted.sum(), [tensor for _, tensor in every], allow_unused=True)
-        return frozenset(name for (name, _), gradient in zip(every, found, strict=True) if gradient is not None)
+                found: Sequence[Tensor | None] = [None] * len(leaves)
+            else:
+                found = torch.autograd.grad(predicted.sum(), [tensor for _, tensor in leaves], allow_unused=True)
+        needed = {name for (name, _), gradient in zip(leaves, found, strict=True) if gradient is not None}
+        self._keep_images = "" in needed
+        return frozenset(needed)
+
+    def _everything(self, _images: Tensor) -> None:
+        self._keep_images = True
 
     def _works(self, images: Tensor, needed: Callable[[Tensor], frozenset[str] | None]) -> bool:
         """Whether the pass from the layer on gives what the whole pass gives, with the layer's output as it is and changed."""
@@ -198,7 +209,7 @@ class FromLayer:
             with torch.no_grad():
                 for output in (begun.output, 1.1 * begun.output.flip(0)):
                     with Change(self.model, self.info.name, lambda _, changed=output: changed.clone()):  # type: ignore[misc]
-                        expected = logits(self.model.module.eval()(begun.images), len(begun))
+                        expected = logits(self.model.module.eval()(images), len(begun))
                     if expected is None or not _same(self(begun, output), expected.float()):
                         return False
         except Exception:  # whatever a foreign module raises when a part of it is not run
@@ -222,10 +233,20 @@ class _Hole:
     def like(cls, item: object) -> object:
         return cls(tuple(item.shape), item.stride(), item.dtype) if isinstance(item, Tensor) else item
 
-    def zeros(self, device: torch.device) -> Tensor:
-        if 0 in self.stride:
-            return torch.zeros(self.shape, dtype=self.dtype, device=device)
-        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=device).zero_()
+    def of(self, count: int) -> _Hole:
+        """For so many images, whose numbers lie one image after another as they do now."""
+        if self.stride[0] >= max(self.stride):
+            return _Hole((count, *self.shape[1:]), self.stride, self.dtype)
+        return _Hole(
+            (count, *self.shape[1:]), torch.empty((count, *self.shape[1:]), device="meta").stride(), self.dtype
+        )
+
+    @property
+    def extent(self) -> int:
+        """How many numbers its memory spans."""
+        if 0 in self.shape:
+            return 1
+        return 1 + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
 
 
 @dataclass
@@ -305,6 +326,13 @@ def _replaying(module: nn.Module, given: Mapping[str, Sequence[object]]) -> Iter
                 each.__dict__.pop("forward", None)
             else:
                 each.__dict__["forward"] = old
+
+
+def _rows(item: Tensor, rows: Tensor) -> Tensor:
+    """Some images of a tensor, in its memory layout."""
+    if item.ndim == 4 and item.is_contiguous(memory_format=torch.channels_last):
+        return item.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+    return item.index_select(0, rows)
 
 
 def _copied(item: object) -> object:

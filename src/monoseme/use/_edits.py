@@ -120,19 +120,20 @@ class Edit:
         maps = self.info.layout == "NCHW"
         last = output.permute(0, 2, 3, 1) if maps else output
         wide = last if last.dtype == torch.float64 else last.float()
-        change = torch.zeros_like(wide) if self.taken is None else -self._taken(wide)
+        changed = wide if self.taken is None else self._without(wide)
         if self.shift is not None:
-            change = change + self.shift.to(wide)
+            changed = changed + self.shift.to(wide)
         where = self.where(wide, self.info)
         if where is not None:
-            change = torch.where(where, change, 0)
-        changed = (wide + change).to(output.dtype)
+            changed = torch.where(where, changed, wide)
+        changed = changed.to(output.dtype)
         return _laid_out_as(changed.permute(0, 3, 1, 2) if maps else changed, output)
 
-    def _taken(self, embeddings: Tensor) -> Tensor:
+    def _without(self, embeddings: Tensor) -> Tensor:
         assert self.taken is not None
         reading, write = self.taken
-        return reading.like(embeddings)(embeddings) @ write.to(embeddings)
+        rows = embeddings.reshape(-1, embeddings.shape[-1])
+        return torch.addmm(rows, reading.like(rows)(rows), write.to(rows), alpha=-1).reshape(embeddings.shape)
 
 
 def ablation(info: LayerInfo, vectors: npt.NDArray[np.float64], frame: Frame, where: Where) -> Edit:
