@@ -43,6 +43,15 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
+class Acceleration(StrEnum):
+    """What computes the forward pass."""
+
+    auto = "auto"
+    off = "off"
+    compile = "compile"
+    openvino = "openvino"
+
+
 def embed(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Such as torchvision:inception_v3.", show_default=False)
@@ -73,6 +82,14 @@ def embed(
         int | None, typer.Option(help="Decoding processes; one a core by default.", show_default=False)
     ] = None,
     commit_every: Annotated[int, typer.Option(help="Images a commit.")] = 1024,
+    accelerate: Annotated[
+        Acceleration,
+        typer.Option(help="What computes the forward pass; must agree with plain PyTorch (off)."),
+    ] = Acceleration.auto,
+    scaled_decoding: Annotated[
+        bool,
+        typer.Option("--scaled-decoding", help="Decode large JPEGs at a fraction of their size: faster, nearly equal."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run made with something else, its banks included.")
     ] = False,
@@ -104,6 +121,8 @@ def embed(
             thumbnails=thumbnails,
             workers=workers,
             commit_every=commit_every,
+            accelerate=accelerate.value,
+            scaled_decoding=scaled_decoding,
             overwrite=overwrite,
             progress=progress_for(quiet, as_json),
         )

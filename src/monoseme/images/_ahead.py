@@ -74,11 +74,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs."""
+    """What a worker needs.
+
+    at_least : pixels that the short side must keep where JPEGs may be decoded at a reduced size, None where they may not
+    """
 
     source: ImageSource
     prepare: Prepares
     thumbnails: Thumbnails | None
+    at_least: int | None = None
 
     def load(self, entries: Sequence[int]) -> Batch:
         """Load a slice of the listing."""
@@ -86,7 +90,7 @@ class Work:
         for index in entries:
             entry = self.source.entry(index)
             try:
-                loaded = self.source.load(index)
+                loaded = self.source.load(index, self.at_least)
                 prepared = self.prepare.pixels(loaded.image)
                 thumbnail = None if self.thumbnails is None else self.thumbnails.make(loaded.image)
             except BadImage as error:

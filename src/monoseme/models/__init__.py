@@ -13,6 +13,15 @@ from ._memory import keep_freed_memory
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 
 if TYPE_CHECKING:
+    from ._accelerate import (
+        TOLERANCE,
+        Acceleration,
+        NotAccelerated,
+        Reader,
+        chosen,
+        disagreement,
+        graphs,
+    )
     from ._changes import Change, one_layer, require_unchanged
     from ._from_layer import Begun, FromLayer
     from ._layers import LAYOUTS, LayerInfo
@@ -25,6 +34,8 @@ __all__ = [
     "LAYOUTS",
     "POOLINGS",
     "PREFIXES",
+    "TOLERANCE",
+    "Acceleration",
     "AnyPreprocess",
     "Begun",
     "CallablePreprocess",
@@ -32,12 +43,17 @@ __all__ = [
     "FromLayer",
     "LayerInfo",
     "Model",
+    "NotAccelerated",
     "Preprocess",
+    "Reader",
     "Tap",
     "TapOutput",
     "Tapped",
     "ToLayer",
     "by_position",
+    "chosen",
+    "disagreement",
+    "graphs",
     "keep_freed_memory",
     "load_model",
     "one_layer",
@@ -47,6 +63,7 @@ __all__ = [
 ]
 
 _NEED_TORCH = {
+    "Acceleration": "_accelerate",
     "Begun": "_from_layer",
     "Change": "_changes",
     "FromLayer": "_from_layer",
@@ -54,12 +71,18 @@ _NEED_TORCH = {
     "LayerInfo": "_layers",
     "Model": "_model",
     "POOLINGS": "_taps",
+    "NotAccelerated": "_accelerate",
     "PREFIXES": "_specs",
+    "Reader": "_accelerate",
+    "TOLERANCE": "_accelerate",
     "Tap": "_taps",
     "TapOutput": "_taps",
     "Tapped": "_taps",
     "ToLayer": "_positions",
     "by_position": "_positions",
+    "chosen": "_accelerate",
+    "disagreement": "_accelerate",
+    "graphs": "_accelerate",
     "load_model": "_specs",
     "one_layer": "_changes",
     "pool": "_taps",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,14 +21,14 @@ from ._manifest import LayerColumn, Manifest, differences
 from ._run import Run, open_run
 
 if TYPE_CHECKING:
-    from ..models import Model
+    from ..models import Acceleration, Model
 
 Pooling = Literal["mean", "max", "cls"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to embed; all but `workers` and `commit_every` go into the manifest."""
+    """How to embed; all but `workers` and `commit_every` go into the manifest, of `accelerate` what it came to."""
 
     batch_size: int = 32
     dtype: Literal["float32", "float16"] = "float32"
@@ -36,6 +36,8 @@ class Options:
     thumbnails: Thumbnails | None = None
     workers: int | None = None
     commit_every: int = 1024
+    accelerate: str = "auto"
+    scaled_decoding: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -58,6 +60,8 @@ def embed(
     thumbnails: bool = True,
     workers: int | None = None,
     commit_every: int = 1024,
+    accelerate: Acceleration = "auto",
+    scaled_decoding: bool = False,
     overwrite: bool = False,
     progress: Reporter | None = None,
 ) -> Run:
@@ -90,6 +94,14 @@ def embed(
         Decoding processes; 0 decodes in this process.
     commit_every : int
         Images a commit; what is not committed when the process is killed is computed again.
+    accelerate : "auto", "off", "compile" or "openvino"
+        What computes the forward pass. "off" is plain PyTorch with hooks. The others capture the same layers and poolings as a
+        graph, for torch's compiler or for OpenVINO on a CPU; they are compared with plain PyTorch on the first batch and refused
+        where they differ by more than 1e-4. "auto" takes OpenVINO where it is installed (the extra ``openvino``), for 2,000
+        images and more.
+    scaled_decoding : bool
+        Decode JPEGs that are at least twice as large as the model needs at 1/2, 1/4 or 1/8 of their size: several times as fast
+        for photographs of many megapixels, and the pixels differ slightly from those of a full decoding.
     overwrite : bool
         Replace a run made with something else, its banks included.
     progress : Reporter, optional
@@ -105,12 +117,14 @@ def embed(
     UsageError
         Wrong names or values; a folder that is no run; a run made with something else.
     MonosemeError
-        No image can be used; activations that are not finite or do not fit float16; a disk that is full.
+        No image can be used; activations that are not finite or do not fit float16; a disk that is full; an acceleration that
+        does not take the model, or does not agree with plain PyTorch.
     """
     from ..models import Model as LoadedModel
     from ..models import Tap, Tapped, load_model
 
-    options = Options(batch_size, dtype, predictions, Thumbnails() if thumbnails else None, workers, commit_every)
+    small = Thumbnails() if thumbnails else None
+    options = Options(batch_size, dtype, predictions, small, workers, commit_every, accelerate, scaled_decoding)
     if not isinstance(model, LoadedModel):
         model = load_model(model)
     poolings = [pooling] if isinstance(pooling, str) else list(dict.fromkeys(pooling))
@@ -120,7 +134,7 @@ def embed(
         manifest = _manifest(model, source, model.resolve(wanted), poolings, options)
         # What the model cannot give is refused before anything is written or replaced.
         Tapped(model, [Tap(column.layer, column.pooling) for column in manifest.layers], predictions=predictions)
-        state = _prepare(folder, manifest, overwrite)
+        state = _prepare(folder, manifest, overwrite, options)
         if not state.finished:
             _first_pass(folder, state, model, source, options, progress or Silent())
         elif new := tuple(column for column in manifest.layers if state.find(column.layer, column.pooling) is None):
@@ -137,6 +151,8 @@ def _manifest(
     import lance
     import torch
 
+    from ..models import chosen
+
     known = model.layers()
     columns = tuple(
         LayerColumn(name, pooling, known[name].channels, known[name].layout) for name in layers for pooling in poolings
@@ -146,9 +162,11 @@ def _manifest(
     thumbnails = options.thumbnails
     return Manifest(
         model=described,
-        images={"source": source.spec, "digest": source.digest(), "count": len(source)},
+        images={"source": source.spec, "digest": source.digest(), "count": len(source)}
+        | ({} if _at_least(model, options) is None else {"decoding": "scaled"}),
         layers=columns,
         dtype=options.dtype,
+        acceleration=chosen(options.accelerate, model, len(source)),
         batch_size=options.batch_size,
         thumbnails=None if thumbnails is None else {"size": thumbnails.size, "quality": thumbnails.quality},
         predictions=options.predictions and model.outputs is not None,
@@ -157,7 +175,7 @@ def _manifest(
     )
 
 
-def _prepare(folder: Path, manifest: Manifest, overwrite: bool) -> Manifest:
+def _prepare(folder: Path, manifest: Manifest, overwrite: bool, options: Options) -> Manifest:
     """A table to go on with: a new one, or the one that is there if it was made with the same; its manifest."""
     try:
         table = _table.open_table(folder)
@@ -166,6 +184,8 @@ def _prepare(folder: Path, manifest: Manifest, overwrite: bool) -> Manifest:
         if not overwrite:
             raise
         there = None
+    if there is not None and options.accelerate == "auto":
+        manifest = replace(manifest, acceleration=there.acceleration)  # an unfinished run goes on as it began
     found = [] if there is None else differences(there, manifest, layers=not there.finished)
     if there is None or (found and overwrite):
         _clear(folder)
@@ -204,25 +224,59 @@ def _first_pass(
         range(start, min(start + manifest.batch_size, len(source)))
         for start in range(done, len(source), manifest.batch_size)
     ]
-    with progress.task("embedding", len(source), "images", min(done, len(source))) as task:
-        if done:
-            progress.note(f"going on from image {done:,} of {len(source):,}")
+
+    def embedded(acceleration: str) -> None:
+        if acceleration != manifest.acceleration:
+            _table.set_manifest(folder, replace(manifest, acceleration=acceleration))
         with (
-            Forward(model, manifest.layers, manifest.dtype, predictions=manifest.predictions) as forward,
-            loader_of(source, model, slices, options.workers, options.thumbnails) as loader,
+            progress.task("embedding", len(source), "images", min(done, len(source))) as task,
+            _forward(model, manifest, manifest.layers, acceleration, predictions=manifest.predictions) as forward,
+            loader_of(source, model, slices, options.workers, options.thumbnails, _at_least(model, options)) as loader,
             _committing(folder, options.commit_every, rows) as pending,
         ):
             for batch, result in forward(loader):
                 pending.add(batch, result)
                 task.advance(batch.count)
+
+    if done:
+        progress.note(f"going on from image {done:,} of {len(source):,}")
+    used = _accelerated(embedded, manifest.acceleration, options.accelerate == "auto" and not rows, progress)
     if _position(folder, manifest.batch_size)[1] == 0:
         first = _table.quarantined(folder).slice(0, 1).to_pylist()[0]
         raise MonosemeError(
             f"none of the {len(source):,} images of {source.spec} can be used (the first, {first['uri']}: {first['reason']}); "
             "give images that can be decoded"
         )
-    _table.set_manifest(folder, replace(manifest, finished=True))
+    _table.set_manifest(folder, replace(manifest, acceleration=used, finished=True))
     _table.tidy(folder)
+
+
+def _forward(
+    model: Model, manifest: Manifest, columns: Sequence[LayerColumn], acceleration: str, *, predictions: bool
+) -> Forward:
+    return Forward(
+        model,
+        columns,
+        manifest.dtype,
+        predictions=predictions,
+        acceleration=acceleration,
+        batch_size=manifest.batch_size,
+    )
+
+
+def _accelerated(work: Callable[[str], None], acceleration: str, may_do_without: bool, progress: Reporter) -> str:
+    """Do the work with a backend; where that turns out not to fit the model and nobody insisted on it, without. What was used."""
+    from ..models import NotAccelerated
+
+    try:
+        work(acceleration)
+    except NotAccelerated as error:
+        if not may_do_without:
+            raise
+        progress.note(f"going on with plain PyTorch: {error.reason}")
+        work("off")
+        return "off"
+    return acceleration
 
 
 def _fill_in(
@@ -235,6 +289,8 @@ def _fill_in(
     progress: Reporter,
 ) -> None:
     """Embed columns that were added to a finished run, a fragment of the table at a time, each with a commit of its own."""
+    from ..models import chosen
+
     table = _table.add_columns(folder, wanted, manifest.dtype)
     columns = tuple(column for column in wanted if _table.unfilled(table, [column]))
     if not columns:
@@ -243,22 +299,40 @@ def _fill_in(
     groups = {number: _batches(table.get_fragment(number), manifest.batch_size) for number in pending}
     slices = [entries for number in pending for entries in groups[number]]
     done = table.count_rows() - sum(map(len, slices))
-    with (
-        progress.task("embedding", table.count_rows(), "images", done) as task,
-        Forward(model, columns, manifest.dtype, predictions=False) as forward,
-        loader_of(source, model, slices, options.workers) as loader,
-    ):
-        results = forward(loader)
-        for number in pending:
-            rows = table.get_fragment(number).to_table(columns=["image_id", "entry", "digest"]).to_pylist()
-            known = {row["entry"]: row for row in rows}
-            parts = []
-            for batch, result in islice(results, len(groups[number])):
-                _same_images(batch, known)
-                parts.append(result.layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
-                task.advance(batch.count)
-            _table.fill(folder, number, pa.concat_tables(parts))
+
+    def embedded(acceleration: str) -> None:
+        with (
+            progress.task("embedding", table.count_rows(), "images", done) as task,
+            _forward(model, manifest, columns, acceleration, predictions=False) as forward,
+            loader_of(source, model, slices, options.workers, at_least=_at_least(model, options)) as loader,
+        ):
+            results = forward(loader)
+            for number in pending:
+                rows = table.get_fragment(number).to_table(columns=["image_id", "entry", "digest"]).to_pylist()
+                known = {row["entry"]: row for row in rows}
+                parts = []
+                for batch, result in islice(results, len(groups[number])):
+                    _same_images(batch, known)
+                    parts.append(result.layers([known[fact["entry"]]["image_id"] for fact in batch.facts]))
+                    task.advance(batch.count)
+                _table.fill(folder, number, pa.concat_tables(parts))
+
+    left = sum(map(len, slices))
+    _accelerated(embedded, chosen(options.accelerate, model, left), options.accelerate == "auto", progress)
     _table.tidy(folder)
+
+
+def _at_least(model: Model, options: Options) -> int | None:
+    """Short side in pixels that decoding has to keep for the model's sake, None where it keeps all."""
+    if not options.scaled_decoding:
+        return None
+    needed = model.preprocess.short_side()
+    if needed is None:
+        raise UsageError(
+            f"the preprocessing of {model.spec} does not say how many pixels it needs, so that decoding cannot be scaled; "
+            "leave scaled decoding off"
+        )
+    return needed
 
 
 def _batches(fragment: Any, batch_size: int) -> list[list[int]]:
@@ -285,11 +359,12 @@ def loader_of(
     slices: Sequence[Sequence[int]],
     workers: int | None,
     thumbnails: Thumbnails | None = None,
+    at_least: int | None = None,
 ) -> Loader:
     """Batches of a source, prepared for a model."""
     here = source.in_process or not getattr(model.preprocess, "picklable", True)
     wanted = 0 if here else default_workers() if workers is None else workers
-    return Loader(Work(source, model.preprocess, thumbnails), slices, min(wanted, len(slices)))
+    return Loader(Work(source, model.preprocess, thumbnails, at_least), slices, min(wanted, len(slices)))
 
 
 def _position(folder: Path, batch_size: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from ._manifest import LayerColumn
 from ._table import FACTS, PREDICTION, layer_field
 
 if TYPE_CHECKING:
-    from ..models import Model, Tapped
+    from ..models import Model, Reader
 
 LIKELIEST = 5
 MOST_STREAMS = 4
@@ -67,27 +67,44 @@ class Forward:
     On a CPU several batches are computed at once, each by few threads: threads that share one batch wait for each other
     after every layer, and wait long when a decoding worker has their core. Two batches with a thread each took 0.8 of the
     time of one batch with two threads (EfficientNet-Lite0, 160 px, two cores), at twice the memory for feature maps.
+
+    With an `acceleration` the pass is a graph in another backend, which is compared with plain PyTorch on the first batch.
     """
 
-    def __init__(self, model: Model, columns: Sequence[LayerColumn], dtype: str, *, predictions: bool) -> None:
+    def __init__(
+        self,
+        model: Model,
+        columns: Sequence[LayerColumn],
+        dtype: str,
+        *,
+        predictions: bool,
+        acceleration: str = "off",
+        batch_size: int = 32,
+    ) -> None:
         import torch
 
-        from ..models import Tap, Tapped, keep_freed_memory, require_unchanged
+        from ..models import Tap, Tapped, graphs, keep_freed_memory, require_unchanged
 
         require_unchanged(model)
         keep_freed_memory()
         model.layers()  # the dry run happens before the model gets twins
-        self._dtype = dtype
+        self._dtype, self._acceleration = dtype, acceleration
         self._columns = {Tap(column.layer, column.pooling): column for column in columns}
-        threads = torch.get_num_threads()
-        wanted = min(threads, MOST_STREAMS) if model.device.type == "cpu" else 1
-        models = [model]
-        while len(models) < wanted and (twin := model.twin()) is not None and self._agree(model, twin):
-            models.append(twin)
-        self.streams = len(models)
-        self._threads = max(1, threads // self.streams)
-        self._free: SimpleQueue[Tapped] = SimpleQueue()
-        self._tapped = [Tapped(each, list(self._columns), predictions=predictions) for each in models]
+        taps, threads = list(self._columns), torch.get_num_threads()
+        self._reference = Tapped(model, taps, predictions=predictions)
+        self._readers: list[Reader] = [self._reference]
+        if acceleration == "off":
+            wanted = min(threads, MOST_STREAMS) if model.device.type == "cpu" else 1
+            while len(self._readers) < wanted and (twin := model.twin()) is not None and self._agree(model, twin):
+                self._readers.append(Tapped(twin, taps, predictions=predictions))
+            self._threads = max(1, threads // len(self._readers))
+        else:
+            self._readers = [*graphs(model, taps, batch_size, acceleration, predictions=self._reference.predictions)]
+            self._threads = threads
+        self.streams = len(self._readers)
+        self._free: SimpleQueue[Reader] = SimpleQueue()
+        self.disagreement: float | None = None
+        """How far the accelerated pass was from the plain one on the first batch, once that has been computed."""
 
     def _agree(self, model: Model, twin: Model) -> bool:
         """Whether a twin runs by itself: a module whose forward refers back to the original does not."""
@@ -106,8 +123,8 @@ class Forward:
         import torch
 
         with ExitStack() as stack:
-            for tapped in self._tapped:
-                self._free.put(stack.enter_context(tapped))
+            for reader in self._readers:
+                self._free.put(stack.enter_context(reader))
             # In torch the number of threads is a setting of each thread; the last one set holds for threads yet to come.
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             self._pool = ThreadPoolExecutor(self.streams, "monoseme-forward", torch.set_num_threads, (self._threads,))
@@ -124,10 +141,13 @@ class Forward:
         Raises
         ------
         MonosemeError
-            An activation is not finite, or does not fit float16; what came before has been given out.
+            An activation is not finite, or does not fit float16; what came before has been given out. Or an accelerated pass
+            does not agree with the plain one.
         """
         running: deque[tuple[Batch, Future[Result]]] = deque()
         for batch in batches:
+            if self._acceleration != "off" and self.disagreement is None and batch.pixels is not None:
+                self._compare(batch.pixels)
             running.append((batch, self._pool.submit(self._run, batch)))
             if len(running) > self.streams:
                 done, future = running.popleft()
@@ -139,16 +159,28 @@ class Forward:
     def _run(self, batch: Batch) -> Result:
         if batch.pixels is None:
             return Result({}, None)
-        tapped = self._free.get()
+        reader = self._free.get()
         try:
-            output = tapped(tapped.model.preprocess.tensor(batch.pixels))
+            output = reader(reader.model.preprocess.tensor(batch.pixels))
         finally:
-            self._free.put(tapped)
+            self._free.put(reader)
         columns = {}
         for tap, column in self._columns.items():
             matrix = output.pooled[tap].cpu().numpy()
             columns[column.column] = (layer_field(column, self._dtype), self._checked(matrix, column, batch))
         return Result(columns, None if output.output is None else _likeliest(output.output))
+
+    def _compare(self, pixels: npt.NDArray[Any]) -> None:
+        """Refuse a backend that does not agree with plain PyTorch on the first batch."""
+        from ..models import TOLERANCE, NotAccelerated, disagreement
+
+        images = self._reference.model.preprocess.tensor(pixels)
+        self.disagreement = disagreement(self._readers[0](images), self._reference(images))
+        if not self.disagreement <= TOLERANCE:  # nor when it is not a number
+            raise NotAccelerated(
+                f"{self._acceleration} differs from plain PyTorch by {self.disagreement:.1e} of the activations of the first "
+                f"batch, more than {TOLERANCE:.0e}"
+            )
 
     def _checked(self, matrix: npt.NDArray[np.float32], column: LayerColumn, batch: Batch) -> npt.NDArray[Any]:
         finite = np.isfinite(matrix).all(axis=1)

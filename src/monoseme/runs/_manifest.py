@@ -37,7 +37,7 @@ class Manifest:
     model: Mapping[str, Any]
     """`Model.describe()`: spec, weights digest, preprocessing, input size, versions."""
     images: Mapping[str, Any]
-    """source (as the user wrote it), digest of the listing, count of entries."""
+    """source (as the user wrote it), digest of the listing, count of entries; decoding, where JPEGs were decoded scaled."""
     layers: tuple[LayerColumn, ...]
     dtype: str
     batch_size: int
@@ -47,6 +47,8 @@ class Manifest:
     predictions: bool
     classes: tuple[str, ...] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    acceleration: str = "off"
+    """What computed the first pass: plain PyTorch ("off"), or a backend that agrees with it but for the last bits."""
     finished: bool = False
     """Whether every image of the listing is embedded (or set aside) for the layers of the first pass."""
 
@@ -94,6 +96,7 @@ class Manifest:
             and self.dtype in ("float32", "float16")
             and isinstance(self.batch_size, int)
             and self.batch_size > 0
+            and isinstance(self.acceleration, str)
             and len(self.layers) > 0
             and all(isinstance(each.layer, str) and isinstance(each.pooling, str) for each in self.layers)
             and all(isinstance(each.channels, int) and 0 < each.channels < 2**31 for each in self.layers)
@@ -127,11 +130,15 @@ def differences(old: Manifest, new: Manifest, *, layers: bool) -> list[str]:
                     "image list", f"{old.images['count']:,} images", f"{new.images['count']:,} images, names or sizes"
                 )
             )
+    if old.images.get("decoding") != new.images.get("decoding"):
+        found.append(_differs("decoding", *(each.images.get("decoding", "full") for each in (old, new))))
     # A further layer brings neither thumbnails nor predictions, so how the first pass kept them does not matter to it.
     adding = not layers and any(old.find(column.layer, column.pooling) is None for column in new.layers)
     for name in ("dtype",) if adding else ("dtype", "thumbnails", "predictions"):
         if getattr(old, name) != getattr(new, name):
             found.append(_differs(name, getattr(old, name), getattr(new, name)))
+    if layers and old.acceleration != new.acceleration:
+        found.append(_differs("acceleration", old.acceleration, new.acceleration))
     mine, theirs = ({f"{column.layer} ({column.pooling})" for column in manifest.layers} for manifest in (old, new))
     if layers and mine != theirs:
         found.append(_differs("layers", ", ".join(sorted(mine)), ", ".join(sorted(theirs))))
