@@ -7,7 +7,7 @@ from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, Concept, ConceptB
 from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
 from ._merge import merge_concepts
-from ._store import choose_bank, load_bank
+from ._store import choose_bank, find_keys, load_bank
 
 __all__ = [
     "CONCEPTS",
@@ -27,6 +27,7 @@ __all__ = [
     "annotate",
     "bank_folder",
     "choose_bank",
+    "find_keys",
     "list_banks",
     "load_annotations",
     "load_bank",

@@ -5,7 +5,7 @@ bank.json; and annotations.jsonl where the bank is on its own, for in a run they
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -173,6 +173,20 @@ def choose_bank(run: Path, layer: str | None, name: str | None) -> tuple[str, st
         several = join_words([f"{known_layer}/{known_name}" for known_layer, known_name in fitting], "and")
         raise UsageError(f"{run} holds several banks ({several}); name the layer and the bank")
     return fitting[0]
+
+
+def find_keys(run: str | PathLike[str], keys: Iterable[str]) -> dict[str, list[tuple[str, str, int]]]:
+    """Where the concepts of some keys are in a run: (layer, bank, concept) of each, bank by bank; banks that are damaged have none."""
+    wanted, found = set(keys), dict[str, list[tuple[str, str, int]]]()
+    for layer, name in list_banks(Path(run)) if wanted else ():
+        try:
+            table = pq.read_table(bank_folder(Path(run), layer, name) / "concepts.parquet", columns=["key"])
+        except (OSError, ValueError, pa.ArrowException):
+            continue
+        for concept, key in enumerate(table["key"].to_pylist()):
+            if key in wanted:
+                found.setdefault(key, []).append((layer, name, concept))
+    return found
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

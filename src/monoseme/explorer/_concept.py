@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy.typing as npt
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from ..base import counted, printable
 from ..base.html import Html, element, joined
 from ..views import ConceptView, view_concept
+from ..views.pieces import marks
 from ._bank import Bank
-from ._images import LARGEST, thumbnails
+from ._images import LARGEST, Number, thumbnails
+from ._marks import AnnotationAnswer, NameAnswer, answer_of, called, form, name_answer
 from ._opened import Fact, NotFound, OpenedBank
 from ._page import page
 from ._take import command, python_line, take_along
@@ -25,7 +27,6 @@ NEAREST = 8
 LABELS = 12
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
-Number = Annotated[int, Path(ge=0, le=LARGEST, description="its row in the bank's vectors")]
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=LARGEST, description=f"which {PER_PAGE} images, from 1")]
 
 
@@ -56,6 +57,8 @@ class ConceptAnswer(BaseModel):
     bank: str
     concept: int
     key: str
+    name: NameAnswer
+    annotation: AnnotationAnswer | None
     direction: int
     size: int
     labels: list[tuple[str, int]]
@@ -88,6 +91,8 @@ def concept_json(bank: Bank, concept: Number, number: PageNumber = 1) -> Concept
         bank=bank.name,
         concept=view.concept.number,
         key=view.concept.key,
+        name=name_answer(view.name),
+        annotation=None if view.annotation is None else answer_of(view.annotation),
         direction=view.concept.direction,
         size=view.concept.size,
         labels=view.labels,
@@ -106,7 +111,7 @@ def concept_json(bank: Bank, concept: Number, number: PageNumber = 1) -> Concept
 @router.get("/api/banks/{layer}/{bank}/concept/{concept}/vector")
 def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
     """The vector of a concept, to steer with, and its detector, to find with."""
-    _exists(bank, concept)
+    bank.require(concept)
     detectors = bank.bank.detectors
     return VectorAnswer(
         concept=concept,
@@ -116,37 +121,44 @@ def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
 
 
 @router.get("/banks/{layer}/{bank}/concept/{concept}", **HTML)
-def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Response:
+def concept_page(bank: Bank, concept: Number, request: Request, number: PageNumber = 1) -> Response:
     """One concept: what it is of, and its strongest images in the whole data set."""
     view, place = _view(bank, concept), bank.place()
     found = view.concept
     neuron = element("a", f"{bank.bank.start_name} {found.direction}", href=f"{place.base}/neuron/{found.direction}")
-    label = view.labels[0][0] if view.labels else ""
-    title = element("h1", f"concept {found.number}", element("span", f" {printable(label, 60)}", class_="faint"))
+    title = element("h1", f"concept {found.number} ", called(view.name, id="called"))
     key = element("code", found.key)
     lead = joined([counted(found.size, "exemplar"), " of ", neuron, f" of {printable(bank.layer, 60)}; key ", key])
     parts = [
         element("header", title, _steps(bank, concept), class_="title"),
-        element("p", lead, class_="lead"),
-        element("section", element("h2", "Evidence"), _evidence(view)),
+        element("p", lead, " ", element("span", marks(view.annotation), id="marks")),
+        element(
+            "section",
+            element("div", element("h2", "Evidence"), _evidence(view)),
+            element("div", element("h2", "What people say"), form(bank, view, request.app.state.guard.read_only)),
+            class_="columns",
+        ),
         element("section", *_what(bank, view), class_="columns"),
         element("section", *_top(bank, view, number), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
         element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
     ]
     named = f"concept {found.number} of {bank.layer}"
-    return Response(page(place, named, parts), media_type="text/html; charset=utf-8")
-
-
-def _exists(bank: OpenedBank, concept: int) -> None:
-    if concept >= len(bank.bank):
-        raise NotFound(f"there is no concept {concept}; the bank holds {len(bank.bank):,}, numbered from 0")
+    return Response(page(place, named, parts, scripts=["concept.js"]), media_type="text/html; charset=utf-8")
 
 
 def _view(bank: OpenedBank, concept: int) -> ConceptView:
-    _exists(bank, concept)
-    evaluation = bank.evaluation if bank.evaluated else None
-    return view_concept(bank.bank, concept, bank.run, labels=bank.labels, evaluation=evaluation, nearest=NEAREST)
+    bank.require(concept)
+    return view_concept(
+        bank.bank,
+        concept,
+        bank.run,
+        labels=bank.labels,
+        evaluation=bank.evaluation if bank.evaluated else None,
+        causal=bank.causal,
+        names=bank.names,
+        nearest=NEAREST,
+    )
 
 
 def _pages(bank: OpenedBank) -> int:
@@ -282,7 +294,7 @@ def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
         facts = [Fact(row["uri"], row["label"]) for row in bank.run.images(ids, ["uri", "label"]).to_pylist()]
         name = element("a", f"concept {other}", href=f"{base}/concept/{other}")
         said = f" of {bank.bank.start_name} {near.direction}, cosine {cosine:.2f} "
-        label = element("span", bank.labels.commonest(near.image_ids, 2, 40), class_="faint")
+        label = called(bank.names.of(near.key, bank.labels.counts(near.image_ids)))
         rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts)))
     if not rows:
         return element("p", "There is no other.", class_="faint")

@@ -12,9 +12,10 @@ from ..base import counted
 from ..base.html import Html, element, joined
 from ..views import NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
-from ..views.pieces import number
+from ..views.pieces import marks, note, number
 from ._cut import Cut, letter, vectors_of
 from ._images import address, described, listed, tile
+from ._marks import called
 from ._opened import NEURONS, OpenedBank
 
 MATRIX = 16
@@ -51,7 +52,8 @@ def groups(bank: OpenedBank, found: Cut) -> Html:
     made = []
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
-        lines = [_heading(bank, found, place, concept), _facts(view, concept), pictures(members)]
+        said = bank.names.said(concept.key)
+        lines = [_heading(bank, found, place, concept), note(said), _facts(view, concept), pictures(members)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
@@ -138,7 +140,8 @@ def _heading(bank: OpenedBank, found: Cut, place: int, concept: Concept) -> Html
     named: object = f"concept {letter(place)}"
     if found.choice.own:
         named = element("a", f"concept {concept.number}", href=f"{bank.place().base}/concept/{concept.number}")
-    return element("h3", _chip(place), " ", named)
+    name = bank.names.of(concept.key)
+    return element("h3", _chip(place), " ", named, " ", called(name), marks(bank.names.said(concept.key)))
 
 
 def _facts(view: NeuronView, concept: Concept) -> Html:

@@ -16,6 +16,7 @@ from ._cut import Cut, cut, letter, vectors_of
 from ._dendrogram import dendrogram
 from ._groups import charts_of, groups, similar, summary
 from ._images import LARGEST
+from ._marks import AnnotationAnswer, answer_of
 from ._opened import OpenedBank
 from ._page import page
 
@@ -32,6 +33,7 @@ class GroupAnswer(BaseModel):
     name: str
     concept: int | None
     key: str | None
+    annotation: AnnotationAnswer | None
     size: int
     labels: list[tuple[str, int]]
     separation: float | None
@@ -174,6 +176,7 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
                 name=letter(place),
                 concept=concept.number if choice.own else None,
                 key=concept.key or None,
+                annotation=None if (said := bank.names.said(concept.key)) is None else answer_of(said),
                 size=concept.size,
                 labels=view.labels.counts(concept.image_ids),
                 separation=concept.separation,

@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import ConceptBank, load_bank
-from ..base import Labels, MonosemeError, UsageError, bank_folder, did_you_mean, held_out, join_words, list_banks
+from ..banks import ConceptBank, load_annotations, load_bank
+from ..base import (
+    ANNOTATIONS,
+    Labels,
+    MonosemeError,
+    UsageError,
+    bank_folder,
+    did_you_mean,
+    held_out,
+    join_words,
+    list_banks,
+)
 from ..runs import Run, RunActivations, open_run
-from ..views import LayerView, NeuronView, plane, view_layer, view_neuron
+from ..views import LayerView, Names, NeuronView, plane, view_layer, view_neuron
 from ._page import Place
 
 if TYPE_CHECKING:
-    from ..evaluation import Evaluation
+    from ..evaluation import Causal, Evaluation
     from ..splitting import NodeTests, OneDirection
 
 LOOK = 1.0
@@ -58,6 +68,7 @@ class Opened:
         self.path = run.path
         self._run, self._looked, self._lock = run, time.monotonic(), threading.Lock()
         self._banks: dict[tuple[str, str], OpenedBank] = {}
+        self._names: tuple[tuple[int, int, int], Names] | None = None
         self.later = Later()
 
     @property
@@ -77,6 +88,19 @@ class Opened:
     def banks(self) -> list[tuple[str, str]]:
         """(layer, name) of the banks that are there now."""
         return list_banks(self.path)
+
+    @property
+    def names(self) -> Names:
+        """What concepts are called now; the same object as long as nobody says anything new."""
+        try:
+            file = (self.path / ANNOTATIONS).stat()
+            stamp = (file.st_mtime_ns, file.st_size, file.st_ino)
+        except OSError:
+            stamp = (0, 0, 0)
+        with self._lock:
+            if self._names is None or self._names[0] != stamp:
+                self._names = (stamp, Names(load_annotations(self.path)))
+            return self._names[1]
 
     def bank(self, layer: str, name: str) -> OpenedBank:
         """A bank that is there. The names are looked up in a listing of the folder; a path is never made from a request.
@@ -174,6 +198,22 @@ class OpenedBank:
         """The bank."""
         return load_bank(self.folder)
 
+    @property
+    def names(self) -> Names:
+        """What its concepts are called now."""
+        return self._opened.names
+
+    def require(self, concept: int) -> None:
+        """Refuse a number that no concept has.
+
+        Raises
+        ------
+        NotFound
+            There is no such concept.
+        """
+        if concept >= len(self.bank):
+            raise NotFound(f"there is no concept {concept}; the bank holds {len(self.bank):,}, numbered from 0")
+
     @cached_property
     def acts(self) -> RunActivations:
         """The activations that it was made from."""
@@ -200,6 +240,15 @@ class OpenedBank:
     def evaluated(self) -> bool:
         """Whether there are figures; asking imports nothing."""
         return (self.folder / "evaluation.json").is_file()
+
+    @property
+    def causal(self) -> Causal | None:
+        """What the model's predictions do without its concepts, where that was tried; asking imports nothing where it was not."""
+        if not (self.folder / "causal.json").is_file():
+            return None
+        from ..evaluation import load_causal
+
+        return load_causal(self.folder)
 
     @cached_property
     def held_out(self) -> npt.NDArray[np.bool_] | None:

@@ -16,6 +16,7 @@ from ._measures import (
     distances,
     similarities,
 )
+from ._names import Name, Names
 from ._neuron import Group, NeuronView, require_run, view_neuron
 from ._plane import PROJECTIONS, Projection, check_projection, free_cells, plane
 from ._tree import TreeView, leaf_order, view_tree
@@ -31,6 +32,8 @@ __all__ = [
     "Group",
     "LayerView",
     "Metric",
+    "Name",
+    "Names",
     "NeuronView",
     "Projection",
     "TreeView",
