@@ -41,9 +41,8 @@ def summary(found: Cut) -> Html:
     return joined(["; ".join(text), " ", element("span", whose, class_="chip own" if choice.own else "chip")])
 
 
-def groups(bank: OpenedBank, found: Cut) -> Html:
-    """The concepts with all their images, then the images that were dropped."""
-    view = found.view
+def groups(bank: OpenedBank, view: NeuronView, own: bool) -> Html:
+    """The concepts with all their images, then the images that were dropped; `own` where the numbers are the bank's."""
     tiles = _tiles(bank, view.direction, view.band)
 
     def pictures(places: npt.NDArray[np.int64]) -> Html:
@@ -53,7 +52,7 @@ def groups(bank: OpenedBank, found: Cut) -> Html:
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
         said = bank.names.said(concept.key)
-        lines = [_heading(bank, found, place, concept), note(said), _facts(view, concept), pictures(members)]
+        lines = [_heading(bank, own, place, concept), note(said), _facts(view, concept), pictures(members)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
@@ -71,11 +70,11 @@ def similar(found: Cut) -> Html:
     vectors = vectors_of(shown, view.embeddings.shape[1])
     start = None if view.start is None else vectors @ view.start.astype(np.float64)
     cosines = vectors @ vectors.T
-    head = [element("td"), *(element("th", _chip(place), scope="col") for place in range(len(shown)))]
+    head = [element("td"), *(element("th", chip(place), scope="col") for place in range(len(shown)))]
     head += [element("th", view.name, scope="col")] if start is not None else []
     rows = []
     for place in range(len(shown)):
-        cells = [element("th", _chip(place), scope="row")]
+        cells = [element("th", chip(place), scope="row")]
         for other, value in enumerate(cosines[place]):
             alike = "" if other == place else f" h{min(9, max(0, int(value * 10)))}"
             cells.append(element("td", f"{value:.2f}", class_=f"number{alike}"))
@@ -136,12 +135,12 @@ def _tiles(bank: OpenedBank, direction: int, band: float) -> list[Html]:
     return [tile(bank.run, image_id, fact, text, place=rank) for rank, (image_id, fact, text) in enumerate(rows)]
 
 
-def _heading(bank: OpenedBank, found: Cut, place: int, concept: Concept) -> Html:
+def _heading(bank: OpenedBank, own: bool, place: int, concept: Concept) -> Html:
     named: object = f"concept {letter(place)}"
-    if found.choice.own:
+    if own:
         named = element("a", f"concept {concept.number}", href=f"{bank.place().base}/concept/{concept.number}")
     name = bank.names.of(concept.key)
-    return element("h3", _chip(place), " ", named, " ", called(name), marks(bank.names.said(concept.key)))
+    return element("h3", chip(place), " ", named, " ", called(name), marks(bank.names.said(concept.key)))
 
 
 def _facts(view: NeuronView, concept: Concept) -> Html:
@@ -155,7 +154,8 @@ def _facts(view: NeuronView, concept: Concept) -> Html:
     return element("p", " · ".join(lines), class_="faint")
 
 
-def _chip(place: int) -> Html:
+def chip(place: int) -> Html:
+    """The letter of a concept in its colour."""
     return element("span", letter(place), class_=f"chip dye-{colour(place)}")
 
 

@@ -243,7 +243,7 @@ def _table(bank: OpenedBank) -> Html:
             button = element("button", text or bank.view.kind, type="button", title=meaning or None)
             heads.append(element("th", button, scope="col", data_key=name, aria_sort="none", role="columnheader"))
     heads.append(
-        element("th", "concepts with their commonest label", scope="col", role="columnheader", class_="strips")
+        element("th", "concepts by name or commonest label", scope="col", role="columnheader", class_="strips")
     )
     table = element(
         "table",

@@ -183,7 +183,7 @@ def _evidence(
     rows: list[tuple[Mapping[str, Any], tuple[tuple[str, str, str], ...]]] = [
         (bank.concepts.slice(number, 1).to_pylist()[0], _FROM_BANK)
     ]
-    if evaluation is not None and _is_of(evaluation, bank):
+    if evaluation is not None and is_of(evaluation, bank):
         rows.append((evaluation.concepts.slice(number, 1).to_pylist()[0], _FROM_EVALUATION))
     if causal is not None and causal.is_of(bank) and (tried := causal.of(number)) is not None:
         rows.append((tried, _FROM_CAUSAL))
@@ -195,7 +195,7 @@ def _evidence(
     )
 
 
-def _is_of(evaluation: Evaluation, bank: ConceptBank) -> bool:
+def is_of(evaluation: Evaluation, bank: ConceptBank) -> bool:
     """Whether an evaluation is of this very bank: a bank that was made anew has other keys."""
     return "key" in evaluation.concepts.column_names and bool(
         evaluation.concepts["key"].to_pylist() == bank.concepts["key"].to_pylist()
