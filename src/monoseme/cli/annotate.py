@@ -21,7 +21,7 @@ def annotate(
     run: RunFolder,
     concept: Annotated[
         int | None,
-        typer.Argument(metavar="[CONCEPT]", help="Its number; without it all are listed.", show_default=False),
+        typer.Argument(metavar="CONCEPT", help="Its number; without it all are listed.", show_default=False),
     ] = None,
     layer: LayerOption = None,
     bank: BankOption = None,
