@@ -91,6 +91,7 @@ def test_a_new_bank_that_finds_the_concept_again_shows_it(mine, own, bank):
         ({"tags": [str(number) for number in range(50)]}, 400, "at most 20 tags, not 50"),
         ({"name": "turned \u202e around"}, 400, "U+202E, which cannot be seen or turns text around"),
         ({"name": "a\x00"}, 400, "U+0000"),
+        ({"name": "half \ud800 a letter"}, 400, "U+D800"),
         ({"name": 7}, 422, "name is not right"),
         ({"tags": "abc"}, 422, "tags is not right"),
         ({"tags": [None]}, 422, "is not right"),
@@ -100,7 +101,7 @@ def test_a_new_bank_that_finds_the_concept_again_shows_it(mine, own, bank):
     ],
 )
 def test_what_cannot_be_kept_is_refused_in_a_sentence(mine, own, body, status, sentence):
-    answer = mine.post(SAY, json=body)
+    answer = mine.post(SAY, content=json.dumps(body), headers={"content-type": "application/json"})
     assert (answer.status_code, sentence in answer.json()["error"]) == (status, True)
     assert not (own.path / "annotations.jsonl").exists()
 

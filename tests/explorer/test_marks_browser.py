@@ -244,6 +244,8 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(browser, here, s
             page.wait_for_selector("#elsewhere[data-there=yes]")
         elif "beside" not in place:
             page.wait_for_selector("[data-ready=yes]")
+        if place.endswith(f"neuron/{direction}"):
+            page.wait_for_selector("#charts svg.map")
         found = Axe().run(page)
         assert found.violations_count == 0, f"{place}: {found.generate_report()}"
         assert page.evaluate("document.documentElement.scrollWidth") <= width, place

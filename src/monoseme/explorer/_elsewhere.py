@@ -25,7 +25,7 @@ router = APIRouter()
 BANKS = 6
 """Other banks that one is compared with; each is loaded, and its layer read."""
 NEAREST = 3
-IMAGES = 2048
+IMAGES = 1024
 """Images that concepts of different layers are compared over."""
 PICTURES = 6
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
@@ -108,7 +108,7 @@ def _nearby(bank: OpenedBank, concept: int, other: OpenedBank) -> Nearby:
     return nearest_by_profile(bank.bank, concept, other.bank, mine, _profiles(other), NEAREST)
 
 
-@lru_cache(3)
+@lru_cache(BANKS + 1)
 def _profiles(bank: OpenedBank) -> npt.NDArray[np.float16]:
     """(n, M) what the concepts of a bank make of the images that all are compared over: the same ones for each bank of a run."""
     from ..evaluation import profiles

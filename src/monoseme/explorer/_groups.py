@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..banks import Concept
 from ..base import counted
 from ..base.html import Html, element, joined
-from ..views import NeuronView, alignments, distances, free_cells, similarities
+from ..views import Names, NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
 from ..views.pieces import marks, note, number
 from ._cut import Cut, letter, vectors_of
@@ -48,11 +48,11 @@ def groups(bank: OpenedBank, view: NeuronView, own: bool) -> Html:
     def pictures(places: npt.NDArray[np.int64]) -> Html:
         return listed([tiles[place] for place in places.tolist()])
 
-    made = []
+    made, names = [], bank.names
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
-        said = bank.names.said(concept.key)
-        lines = [_heading(bank, own, place, concept), note(said), _facts(view, concept), pictures(members)]
+        heading = _heading(bank, own, place, concept, names)
+        lines = [heading, note(names.said(concept.key)), _facts(view, concept), pictures(members)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
@@ -135,12 +135,11 @@ def _tiles(bank: OpenedBank, direction: int, band: float) -> list[Html]:
     return [tile(bank.run, image_id, fact, text, place=rank) for rank, (image_id, fact, text) in enumerate(rows)]
 
 
-def _heading(bank: OpenedBank, own: bool, place: int, concept: Concept) -> Html:
+def _heading(bank: OpenedBank, own: bool, place: int, concept: Concept, names: Names) -> Html:
     named: object = f"concept {letter(place)}"
     if own:
         named = element("a", f"concept {concept.number}", href=f"{bank.place().base}/concept/{concept.number}")
-    name = bank.names.of(concept.key)
-    return element("h3", chip(place), " ", named, " ", called(name), marks(bank.names.said(concept.key)))
+    return element("h3", chip(place), " ", named, " ", called(names.of(concept.key)), marks(names.said(concept.key)))
 
 
 def _facts(view: NeuronView, concept: Concept) -> Html:

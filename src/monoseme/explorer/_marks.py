@@ -18,6 +18,7 @@ from ._opened import OpenedBank
 
 router = APIRouter()
 
+KEYS = (("n", "name"), ("x", "reject or keep"), ("j", "next"), ("k", "previous"))
 KNOWN = 12
 """Tags of other concepts that the form offers."""
 
@@ -115,7 +116,7 @@ def form(bank: OpenedBank, view: ConceptView, read_only: bool) -> Html:
     if read_only:
         end = [element("p", "The explorer was started with --read-only: what is said is shown and cannot be changed.")]
     else:
-        keys = [joined([element("kbd", key), f" {what} "]) for key, what in (("n", "name"), ("x", "reject or keep"))]
+        keys = [joined([element("kbd", key), f" {what} "]) for key, what in KEYS]
         end = [
             _known(bank.names),
             element("p", element("button", "keep", type="submit"), " ", element("output", id="kept")),
