@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -197,16 +197,8 @@ def checked(given: Annotation) -> Annotation:
         raise UsageError(f"a concept has at most {TAGS} tags, not {len(tags)}; say the rest in its note")
     if any("," in tag for tag in tags):
         raise UsageError("a tag holds no comma; give several tags instead")
-    return Annotation(
-        key=given.key,
-        name=_text(given.name, "a name", NAME),
-        tags=tags,
-        note=_text(given.note, "a note", NOTE, lines=True),
-        rejected=given.rejected,
-        layer=given.layer,
-        direction=given.direction,
-        time=given.time,
-    )
+    name, note = _text(given.name, "a name", NAME), _text(given.note, "a note", NOTE, lines=True)
+    return replace(given, name=name, tags=tags, note=note)
 
 
 def _text(given: object, what: str, most: int, *, lines: bool = False) -> str:

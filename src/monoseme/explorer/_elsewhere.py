@@ -4,7 +4,7 @@ what the two make of the same images.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -95,7 +95,7 @@ def _found(bank: OpenedBank, concept: int, run: Opened) -> list[tuple[OpenedBank
     for layer, name in others[:BANKS]:
         other = run.bank(layer, name)
         try:
-            found.append((other, bank.later(lambda other=other: _nearby(bank, concept, other)).result()))  # type: ignore[misc]
+            found.append((other, bank.later(partial(_nearby, bank, concept, other)).result()))
         except MonosemeError as error:
             found.append((other, str(error)))
     return found
