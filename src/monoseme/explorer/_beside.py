@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
@@ -199,41 +201,42 @@ def _agreement(sides: list[tuple[OpenedBank, NeuronView]], found: Agreement) -> 
     if found.rand is not None and found.information is not None:
         lines.append(f"over them the adjusted Rand index is {found.rand:.2f}")
         lines.append(f"the normalised mutual information {found.information:.2f} (1: the same division)")
-    shared = _table(
-        mine, theirs, one.name, other.name, [[str(each) for each in row] for row in found.counts.tolist()], True
-    )
-    parts = [
-        element("h3", f"{one.name} and {other.name}"),
-        element("p", "; ".join(lines) + "."),
-    ]
-    tables = [element("figure", shared, element("figcaption", "exemplars that are in both lists, by their concepts"))]
+    parts = [element("h3", f"{one.name} and {other.name}"), element("p", "; ".join(lines) + ".")]
+    tables = [_table(sides, found, found.counts, "exemplars that are in both lists, by their concepts")]
     if found.cosines is None:
         parts.append(element("p", "The vectors are of different spaces and cannot be compared.", class_="faint"))
     elif found.cosines.size:
-        rows = [[f"{each:.2f}" for each in row] for row in found.cosines.tolist()]
-        cosines = _table(mine, theirs, one.name, other.name, rows, False)
         said = "cosines of the concepts' vectors"
         if not one_kind(one.bank, other.bank):
             said += ", of which one bank has the images' means and the other what differs from all images"
-        tables.append(element("figure", cosines, element("figcaption", said)))
+        tables.append(_table(sides, found, found.cosines, said))
     return joined([*parts, element("div", *tables, class_="charts")])
 
 
-def _table(mine: NeuronView, theirs: NeuronView, one: str, other: str, rows: list[list[str]], dropped: bool) -> Html:
-    """A table with a row for each concept of one side and a column for each of the other."""
-    heads = [chip(place) for place in range(len(theirs.concepts))] + [Html("dropped")] * dropped
-    names = [chip(place) for place in range(len(mine.concepts))] + [Html("dropped")] * dropped
+def _table(
+    sides: list[tuple[OpenedBank, NeuronView]], found: Agreement, values: npt.NDArray[np.number], caption: str
+) -> Html:
+    """A table with a row for each concept of one side and a column for each of the other; one more for what was dropped."""
+    names = [
+        [chip(place) if place < len(sides[side][1].concepts) else "dropped" for place in range(count)]
+        for side, count in zip((found.one, found.other), values.shape, strict=True)
+    ]
+    most = float(np.abs(values).max(initial=0)) or 1.0
+    form = "d" if values.dtype.kind == "i" else ".2f"
     body = []
-    for name, row in zip(names, rows, strict=True):
-        most = max((abs(float(each)) for line in rows for each in line), default=0.0) or 1.0
+    for name, row in zip(names[0], values.tolist(), strict=True):
+        depth = [min(9, max(0, int(9.99 * each / most))) for each in row]
         cells = [
-            element("td", each, class_=f"number h{min(9, max(0, int(float(each) / most * 9.99)))}") for each in row
+            element("td", f"{each:{form}}", class_=f"number h{deep}") for each, deep in zip(row, depth, strict=True)
         ]
         body.append(element("tr", element("th", name, scope="row"), *cells))
+    one, other = (sides[side][0].name for side in (found.one, found.other))
     corner = element("td", f"{one} / {other}", class_="faint small")
-    head = element("tr", corner, *(element("th", each, scope="col") for each in heads))
+    head = element("tr", corner, *(element("th", each, scope="col") for each in names[1]))
     table = element("table", element("thead", head), element("tbody", *body), class_="cosines")
-    return element("div", table, class_="scrolling", tabindex="0", role="region", aria_label=f"{one} against {other}")
+    label = f"{caption}: {one} against {other}"
+    inside = element("div", table, class_="scrolling", tabindex="0", role="region", aria_label=label)
+    return element("figure", inside, element("figcaption", caption))
 
 
 def _column(bank: OpenedBank, view: NeuronView) -> list[Html]:
