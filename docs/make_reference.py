@@ -41,6 +41,7 @@ GROUPS = {
     "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
+    "What people say": ("annotate", "load_annotations", "Annotation", "Annotations"),
     "Use": ("apply_bank", "Applied", "ConceptScorer", "ablate", "steer", "export_images"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal", "match_concepts", "Matches"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),

@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING
 from .base import MonosemeError, UsageError
 
 if TYPE_CHECKING:
-    from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
+    from .banks import (
+        Annotation,
+        Annotations,
+        Concept,
+        ConceptBank,
+        LayerDictionary,
+        annotate,
+        load_annotations,
+        load_bank,
+        load_dictionary,
+        merge_concepts,
+    )
     from .base import Activations, Labels
     from .evaluation import Causal, Evaluation, Matches, causal, evaluate, judge_run, match_concepts
     from .explorer import Explorer, create_app, explore
@@ -62,6 +73,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activations",
+    "Annotation",
+    "Annotations",
     "Applied",
     "Calibrated",
     "Causal",
@@ -91,6 +104,7 @@ __all__ = [
     "ablate",
     "activation_boxes",
     "alignment_boxes",
+    "annotate",
     "apply_bank",
     "causal",
     "concept_composition",
@@ -113,6 +127,7 @@ __all__ = [
     "heatmaps",
     "join_labels",
     "judge_run",
+    "load_annotations",
     "load_bank",
     "load_dictionary",
     "load_model",
@@ -139,7 +154,18 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
+    "banks": (
+        "Annotation",
+        "Annotations",
+        "Concept",
+        "ConceptBank",
+        "LayerDictionary",
+        "annotate",
+        "load_annotations",
+        "load_bank",
+        "load_dictionary",
+        "merge_concepts",
+    ),
     "base": ("Activations", "Labels"),
     "evaluation": ("Causal", "Evaluation", "Matches", "causal", "evaluate", "judge_run", "match_concepts"),
     "explorer": ("Explorer", "create_app", "explore"),

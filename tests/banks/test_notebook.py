@@ -75,6 +75,15 @@ def test_a_concept_shows_its_exemplars_their_labels_and_how_sure_it_is(kept):
     assert f"{concept.size} exemplars, separation {concept.separation:.3g}" in page.text
 
 
+def test_a_concept_shows_what_people_say_of_it(kept):
+    ms.annotate(kept, ms.load_bank(kept.path), 1, name="<b>red</b>", tags=["thin", "old"], note="a\nb", rejected=True)
+    page = Page(ms.load_bank(kept.path)[1]._repr_html_())
+    for name, value in {"name": "<b>red</b>", "tags": "thin, old", "note": "a b"}.items():
+        assert page.texts[page.texts.index(name) + 1] == value
+    assert "no concept worth having" in page.texts
+    assert "rejected" not in Page(ms.load_bank(kept.path)[0]._repr_html_()).texts
+
+
 def test_a_bank_that_was_just_made_knows_its_run(kept):
     bank = ms.disentangle(kept.activations("3"), "published", top=16, distance_threshold=1.0)
     assert bank.run == kept.path

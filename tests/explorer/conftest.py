@@ -1,10 +1,12 @@
 """A run with two banks, its application as a client, and an explorer that a browser can open."""
 
+import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from tests.browser import Watched
 
 import monoseme as ms
 from monoseme.base import bank_folder
@@ -47,3 +49,42 @@ def served(made) -> Iterator[str]:
     """The address of an explorer that answers, without the slash at its end."""
     with ms.Explorer(made.path, port=0).start() as explorer:
         yield explorer.url.rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def several(made, small_model, tmp_path_factory) -> ms.Run:
+    """A run with banks of two layers, one of which is the calibrated one with two neurons split otherwise, and causal evidence.
+
+    Not to be changed by tests.
+    """
+    run = ms.open_run(shutil.copytree(made.path, tmp_path_factory.mktemp("several") / "run"))
+    ms.disentangle(run.activations("1"), top=24, bootstrap=0, min_size=3, granularity=0.97).save(
+        bank_folder(run.path, "1", "first")
+    )
+    options = {"top": 24, "bootstrap": 0, "min_size": 3}
+    ms.disentangle(run.activations("3"), granularity=0.9, **options).save(bank_folder(run.path, "3", "coarse"))
+    ms.disentangle(run.activations("3"), "published", directions="svd", top=24, min_size=3).save(
+        bank_folder(run.path, "3", "svd")
+    )
+    bank = ms.load_bank(run.path, layer="3", name="calibrated")
+    ms.causal(bank, run, small_model, concepts=[0, 2], resamples=50).save(bank_folder(run.path, "3", "calibrated"))
+    return run
+
+
+@pytest.fixture
+def watched(browser):
+    watched = Watched(browser, viewport={"width": 1280, "height": 800})
+    watched.page.set_default_timeout(60_000)
+    yield watched
+    assert watched.complaints == []
+    assert {re.sub(r"^(data:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
+        "data:",
+        "http://127.0.0.1:",
+    }
+    watched.page.close()
+
+
+def ready(page, address: str):
+    page.goto(address)
+    page.wait_for_selector("[data-ready=yes]")
+    return page

@@ -152,6 +152,23 @@ def test_hostile_labels_and_names_stay_text(browser, tmp_path, photos, small_mod
     page.close()
 
 
+def test_what_people_say_is_shown_found_and_stays_text(browser, made, bank, tmp_path):
+    run = ms.open_run(shutil.copytree(made.path, tmp_path / "run"))
+    [first, *_] = bank.for_direction(3)
+    hostile = "<script>alert(1)</script>"
+    said = {"name": f"snow leopards {hostile}", "tags": ["felines"], "note": f"in winter\n{hostile}", "rejected": True}
+    ms.annotate(run, bank, first.number, **said)
+    watched = Watched(browser)
+    page = watched.open(ms.report(run, tmp_path / "report.html", neurons=[3]))
+    row = page.locator("#n3 .row", has=page.get_by_text(f"concept {first.number}:", exact=False)).first
+    assert row.locator("h3").inner_text() == f"concept {first.number}: {said['name']} rejected felines"
+    assert row.locator(".note").inner_text() == said["note"]
+    page.get_by_label("search").fill("snow leopards")
+    assert column(page, "neuron") == ["3"]
+    assert watched.complaints == []
+    watched.page.close()
+
+
 def test_its_policy_lets_in_nothing_else(browser, path, tmp_path):
     broken = tmp_path / "broken.html"
     injected = "<script>document.title = 'taken'</script><img src='https://example.org/x.png'>"

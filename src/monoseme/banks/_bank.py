@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..base import UsageError
+from ._annotations import Annotation, Annotations
 from ._frame import Frame
 from ._nearest import nearest
 
@@ -98,6 +99,11 @@ class Concept:
         """Number of exemplars."""
         return len(self.image_ids)
 
+    @property
+    def annotation(self) -> Annotation | None:
+        """What people said of it when the bank was loaded, None where nobody said anything."""
+        return None if self.bank is None else self.bank.annotations.get(self.key)
+
     def __repr__(self) -> str:
         return f"<concept {self.number} of direction {self.direction}: {self.size} images, key {self.key}>"
 
@@ -149,6 +155,8 @@ class ConceptBank:
         Layer, method, parameters and provenance, as plain JSON values.
     run : Path or None
         Folder of the run that the bank was made from or loaded from, where that is known; for pictures, not saved.
+    annotations : Annotations
+        What people said of its concepts when it was loaded, by key; see `annotate`.
     """
 
     vectors: FloatMatrix
@@ -165,6 +173,7 @@ class ConceptBank:
     frame: Frame = field(default_factory=Frame)
     info: Mapping[str, Any] = field(default_factory=dict)
     run: Path | None = field(default=None, repr=False, compare=False)
+    annotations: Annotations = field(default_factory=Annotations, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -371,6 +380,9 @@ class ConceptBank:
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the bank to a folder, whole or not at all, and return its path.
+
+        What people say of its concepts goes along: as annotations.jsonl in the folder, or, where that is a bank's place in
+        another run, into that run's own, which keeps what it says already.
 
         Raises
         ------

@@ -26,7 +26,7 @@ def concept_html(concept: Concept) -> Html:
     return html.card(
         f"concept {concept.number} of {where} {concept.direction}" + ("" if bank is None else f", layer {bank.layer}"),
         html.element("div", _figures(concept)),
-        html.facts({"labels": "" if run is None else _labels(run, concept), "key": concept.key}),
+        html.facts({**_said(concept), "labels": "" if run is None else _labels(run, concept), "key": concept.key}),
         Html() if run is None else _strip(run, concept),
     )
 
@@ -103,6 +103,15 @@ def _figures(concept: Concept) -> str:
     if concept.stability is not None:
         parts.append(f"stability {concept.stability:.2f}")
     return ", ".join(parts)
+
+
+def _said(concept: Concept) -> dict[str, str]:
+    """What people say of it; line breaks of a note are spaces."""
+    said = concept.annotation
+    if said is None:
+        return {}
+    rejected = "no concept worth having" if said.rejected else ""
+    return {"name": said.name, "tags": ", ".join(said.tags), "note": said.note.replace("\n", " "), "rejected": rejected}
 
 
 def _run_of(bank: ConceptBank) -> Run | None:

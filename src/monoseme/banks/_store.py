@@ -1,12 +1,13 @@
 """A bank as a folder: vectors.safetensors, concepts.parquet, exemplars.parquet, divisions.parquet, top_images.parquet and
-bank.json.
+bank.json; and annotations.jsonl where the bank is on its own, for in a run they are the run's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ..base import (
+    ANNOTATIONS,
     MonosemeError,
     UsageError,
     bank_folder,
@@ -28,6 +30,8 @@ from ..base import (
     run_of,
     whole_folder,
 )
+from ._annotate import append
+from ._annotations import Annotations, line_of, parsed, read
 from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, ConceptBank
 from ._frame import Frame
 
@@ -51,6 +55,7 @@ def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool =
         "centre": bank.frame.centre,
         "scale": bank.frame.scale,
     }
+    said, home = _said(bank), run_of(target)
     with whole_folder(target, replace=overwrite) as folder:
         save_file(
             {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}, folder / "vectors.safetensors"
@@ -62,7 +67,18 @@ def save_bank(bank: ConceptBank, path: str | PathLike[str], *, overwrite: bool =
             {"format": FORMAT, **bank.info}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
         )
         (folder / "bank.json").write_text(text + "\n", encoding="utf-8")
+        if said and home is None:
+            (folder / ANNOTATIONS).write_bytes(b"".join(map(line_of, said.values())))
+    if said and home is not None and home != bank.run:
+        append(home, lambda there: [each for key, each in said.items() if key not in there])
     return target
+
+
+def _said(bank: ConceptBank) -> Annotations:
+    """What people say of a bank's concepts: in its run now, or when it was loaded where the run is not at hand."""
+    at_hand = bank.run is not None and bank.run.is_dir()
+    said = parsed(read(bank.run / ANNOTATIONS)) if bank.run is not None and at_hand else bank.annotations
+    return said.of(bank.concepts["key"].to_pylist())
 
 
 def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str | None = None) -> ConceptBank:
@@ -100,7 +116,8 @@ def load_bank(path: str | PathLike[str], *, layer: str | None = None, name: str 
             run=run_of(folder),
         )
         _check(bank)
-    return bank
+    said = parsed(read((bank.run or folder) / ANNOTATIONS))
+    return replace(bank, annotations=said.of(bank.concepts["key"].to_pylist()))
 
 
 @contextmanager
@@ -156,6 +173,20 @@ def choose_bank(run: Path, layer: str | None, name: str | None) -> tuple[str, st
         several = join_words([f"{known_layer}/{known_name}" for known_layer, known_name in fitting], "and")
         raise UsageError(f"{run} holds several banks ({several}); name the layer and the bank")
     return fitting[0]
+
+
+def find_keys(run: str | PathLike[str], keys: Iterable[str]) -> dict[str, list[tuple[str, str, int]]]:
+    """Where the concepts of some keys are in a run: (layer, bank, concept) of each, bank by bank; banks that are damaged have none."""
+    wanted, found = set(keys), dict[str, list[tuple[str, str, int]]]()
+    for layer, name in list_banks(Path(run)) if wanted else ():
+        try:
+            table = pq.read_table(bank_folder(Path(run), layer, name) / "concepts.parquet", columns=["key"])
+        except (OSError, ValueError, pa.ArrowException):
+            continue
+        for concept, key in enumerate(table["key"].to_pylist()):
+            if key in wanted:
+                found.setdefault(key, []).append((layer, name, concept))
+    return found
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

@@ -3,15 +3,18 @@
 from . import html
 from ._activations import BLOCK_ROWS, Activations, ArrayActivations, Images, as_activations
 from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_you_mean, first_line, join_words
-from ._files import Lock, check_name, digest_bytes, digest_text, whole_file, whole_folder, write_whole, writing
+from ._files import Lock, check_name, digest_bytes, digest_text, sync, whole_file, whole_folder, write_whole, writing
 from ._holdout import held_out, with_digests
 from ._labels import Labels
-from ._layout import bank_folder, list_banks, run_of
+from ._layout import ANNOTATIONS, ANNOTATIONS_LOCK, TABLE, bank_folder, list_banks, run_of
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 from ._text import printable
 
 __all__ = [
+    "ANNOTATIONS",
+    "ANNOTATIONS_LOCK",
     "BLOCK_ROWS",
+    "TABLE",
     "Activations",
     "ArrayActivations",
     "Bars",
@@ -41,6 +44,7 @@ __all__ = [
     "printable",
     "reporter",
     "run_of",
+    "sync",
     "whole_file",
     "whole_folder",
     "with_digests",

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,10 +76,10 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         try:
             yield aside
             for path in aside.rglob("*"):
-                _sync(path)
-            _sync(aside)
+                sync(path)
+            sync(aside)
             _swap_in(aside, target)
-            _sync(target.parent)
+            sync(target.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -107,10 +108,10 @@ def whole_file(target: Path, *, replace: bool = False) -> Iterator[Path]:
         aside = Path(name)
         try:
             yield aside
-            _sync(aside)
+            sync(aside)
             os.chmod(aside, 0o666 & ~_umask())
             os.replace(aside, target)
-            _sync(target.parent)
+            sync(target.parent)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -148,23 +149,27 @@ def refusal(number: int | None, text: str) -> str | None:
 class Lock:
     """Holds a lock file while a block runs; the system lets go of it when the process ends, however it ends.
 
-    Raises `MonosemeError` with the sentence `held` where another process has it.
+    Raises `MonosemeError` with the sentence `held` where another process has it, and still has it after `wait` seconds.
     """
 
-    def __init__(self, path: Path, held: str) -> None:
-        self._path, self._held = path, held
+    def __init__(self, path: Path, held: str, *, wait: float = 0.0) -> None:
+        self._path, self._held, self._wait = path, held, wait
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Lock:
         with writing(self._path.parent):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab")
-        try:
-            _lock(self._file)
-        except OSError as error:
-            self._file.close()
-            raise MonosemeError(self._held) from error
-        return self
+        until = time.monotonic() + self._wait
+        while True:
+            try:
+                _lock(self._file)
+                return self
+            except OSError as error:
+                if time.monotonic() >= until:
+                    self._file.close()
+                    raise MonosemeError(self._held) from error
+            time.sleep(0.005)  # the system's own wait has no limit
 
     def __exit__(self, *error: object) -> None:
         assert self._file is not None
@@ -196,7 +201,8 @@ def _swap_in(aside: Path, target: Path) -> None:
         os.replace(aside, target)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk before this returns."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

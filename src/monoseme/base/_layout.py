@@ -8,6 +8,8 @@ from urllib.parse import quote, unquote
 from ._files import check_name
 
 BANKS = "banks"
+TABLE = "activations.lance"
+ANNOTATIONS, ANNOTATIONS_LOCK = "annotations.jsonl", ".annotations.lock"
 
 
 def bank_folder(run: Path, layer: str, name: str) -> Path:

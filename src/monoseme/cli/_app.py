@@ -14,6 +14,7 @@ import typer
 
 from ..base import MonosemeError
 from ._common import Stopped
+from .annotate import annotate
 from .apply import apply
 from .demo import demo
 from .disentangle import disentangle
@@ -46,6 +47,7 @@ for command in (
     visualize,
     report,
     explore,
+    annotate,
     apply,
     export_images,
     label,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..base import Reporter, UsageError, reporter
+from ..base import Reporter, UsageError, printable, reporter
 
 if TYPE_CHECKING:
-    from ..banks import ConceptBank
+    from ..banks import Annotation, ConceptBank
     from ..models import Model
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -136,6 +136,16 @@ def numbers(text: str | Sequence[str], option: str = "--neurons") -> list[int]:
 def histogram_line(bank: ConceptBank) -> str:
     """The concepts per direction as the paper prints them: ``{0: 15, 1: 491, 2: 991}``."""
     return "{" + ", ".join(f"{concepts}: {count}" for concepts, count in bank.histogram().items()) + "}"
+
+
+def annotated(said: Annotation | None) -> list[str]:
+    """What people say of a concept, line by line."""
+    if said is None:
+        return []
+    known = {"name": said.name, "tags": ", ".join(said.tags), "": "rejected" if said.rejected else ""}
+    lines = [f"  {what:<12}{printable(value, 200)}" for what, value in known.items() if value]
+    rows = enumerate(said.note.split("\n") if said.note else [])
+    return lines + [f"  {'' if row else 'note':<12}{printable(text, 200)}" for row, text in rows]
 
 
 def next_show(run: Path, bank: ConceptBank, name: str) -> str:

@@ -50,13 +50,15 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
     problems = verify_run(run, progress=progress_for(quiet, as_json))
     opened = open_run(run)
-    from ..banks import list_banks, load_bank
+    from ..banks import list_banks, load_annotations, load_bank
 
     for layer, name in list_banks(opened.path):
         try:
             load_bank(opened.path, layer=layer, name=name)
         except MonosemeError as error:
             problems.append(str(error))
+    if damaged := load_annotations(opened.path).damaged:
+        problems.append(f"{counted(damaged, 'line')} of annotations.jsonl cannot be read; delete them")
     if as_json or not problems:
         say(
             [f"{run} is whole: {len(opened):,} images, {counted(len(opened.columns()), 'layer column')}"],

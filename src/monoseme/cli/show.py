@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..base import counted, printable
-from ._common import BankOption, Json, LayerOption, RunFolder, say
+from ._common import BankOption, Json, LayerOption, RunFolder, annotated, say
 
 
 def show(
@@ -46,15 +46,24 @@ def show(
         separation = "only one" if concept.separation is None else f"{concept.separation:.3g}"
         cosine = "" if row["cosine_start"] is None else f", cosine with the neuron {row['cosine_start']:.2f}"
         found_again = "" if row["stability"] is None else f", stability {row['stability']:.2f}"
+        said = concept.annotation
         lines += [
             "",
             f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}{found_again}",
         ]
+        lines += annotated(said)
         if labels := known.commonest(concept.image_ids):
             lines.append(f"  labels      {labels}")
         if images > 0:
             lines.append(f"  top images  {', '.join(printable(name) for name in names)}")
-        facts.append({**row, "labels": known.commonest(concept.image_ids), "top_images": names})
+        facts.append(
+            {
+                **row,
+                "annotation": None if said is None else said.to_json(),
+                "labels": known.commonest(concept.image_ids),
+                "top_images": names,
+            }
+        )
     lines += [""] if concepts else []
     lines.append(f"in Python: ms.load_bank({str(run)!r}{_where(layer, bank)}).for_direction({neuron})")
     say(

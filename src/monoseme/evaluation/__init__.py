@@ -1,16 +1,17 @@
 """Evaluation: a bank, its activations, labels and a second encoder come in; figures with baselines and intervals go out."""
 
 from ._catalogue import BASELINES, CATALOGUE
-from ._causal import Causal, causal, load_causal
+from ._causal import VERDICTS, Causal, causal, load_causal
 from ._evaluate import evaluate
 from ._evaluation import Evaluation, load_evaluation
 from ._independence import independence
 from ._judge_run import judge_activations, judge_run
-from ._matching import Matches, match_concepts
+from ._matching import Matches, match_concepts, profiles
 
 __all__ = [
     "BASELINES",
     "CATALOGUE",
+    "VERDICTS",
     "Causal",
     "Evaluation",
     "Matches",
@@ -22,4 +23,5 @@ __all__ = [
     "load_causal",
     "load_evaluation",
     "match_concepts",
+    "profiles",
 ]

@@ -148,7 +148,7 @@ def match_concepts(
     common = rows.shape[1]
     if common > max_images:
         rows = rows[:, np.sort(random.choice(common, max_images, replace=False))]
-    mine, theirs = (_profiles(each, its_acts, its) for (each, its_acts), its in zip(sides, rows, strict=True))
+    mine, theirs = (profiles(each, its_acts, its) for (each, its_acts), its in zip(sides, rows, strict=True))
     found = mine.T @ theirs
     with (progress or Silent()).task("shuffling images", shuffles, "shuffles") as task:
         null = np.empty((shuffles, len(bank)))
@@ -181,8 +181,16 @@ def _common(acts: Activations, other: Activations) -> Ints:
     return rows.astype(np.int64)
 
 
-def _profiles(bank: ConceptBank, acts: Activations, rows: Ints) -> Singles:
-    """(n, M) projections of images on each concept, centred and of unit length; zero where they are all alike."""
+def profiles(bank: ConceptBank, acts: Activations, rows: Ints) -> Singles:
+    """(n, M) projections of images on each concept, centred and of unit length; zero where they are all alike.
+
+    The product of two profiles is the correlation of two concepts, whatever spaces they are from.
+
+    Raises
+    ------
+    UsageError
+        A projection is not finite.
+    """
     order = np.argsort(rows, kind="stable")
     projected = np.empty((len(rows), len(bank)))
     projected[order] = bank.project(gathered(acts, rows[order]))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from ..base import counted, printable
+from ..base import UsageError, counted, printable
 from ..base.html import Html, element, joined
 from ..views import ConceptView, view_concept
+from ..views.pieces import marks
 from ._bank import Bank
-from ._images import LARGEST, thumbnails
+from ._elsewhere import waiting
+from ._evidence import evidence, made_of
+from ._images import LARGEST, Number, thumbnails
+from ._marks import AnnotationAnswer, NameAnswer, answer_of, called, form, name_answer
 from ._opened import Fact, NotFound, OpenedBank
 from ._page import page
 from ._take import command, python_line, take_along
@@ -22,10 +26,9 @@ router = APIRouter()
 
 PER_PAGE = 60
 NEAREST = 8
-LABELS = 12
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
-Number = Annotated[int, Path(ge=0, le=LARGEST, description="its row in the bank's vectors")]
+Only = Annotated[Literal["held-out"] | None, Query(description="only the images that were held out from splitting")]
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=LARGEST, description=f"which {PER_PAGE} images, from 1")]
 
 
@@ -56,6 +59,8 @@ class ConceptAnswer(BaseModel):
     bank: str
     concept: int
     key: str
+    name: NameAnswer
+    annotation: AnnotationAnswer | None
     direction: int
     size: int
     labels: list[tuple[str, int]]
@@ -79,25 +84,27 @@ class VectorAnswer(BaseModel):
 
 
 @router.get("/api/banks/{layer}/{bank}/concept/{concept}")
-def concept_json(bank: Bank, concept: Number, number: PageNumber = 1) -> ConceptAnswer:
+def concept_json(bank: Bank, concept: Number, number: PageNumber = 1, only: Only = None) -> ConceptAnswer:
     """One concept, as data."""
     view = _view(bank, concept)
-    made_of = view.composition
+    composed = view.composition
     return ConceptAnswer(
         layer=bank.layer,
         bank=bank.name,
         concept=view.concept.number,
         key=view.concept.key,
+        name=name_answer(view.name),
+        annotation=None if view.annotation is None else answer_of(view.annotation),
         direction=view.concept.direction,
         size=view.concept.size,
         labels=view.labels,
         predictions=view.predictions,
         evidence=[EvidenceAnswer(name=e.name, value=e.value, meaning=e.meaning) for e in view.evidence],
         nearest=view.nearest,
-        neurons=list(zip(made_of.neurons.tolist(), made_of.values.tolist(), strict=True)),
+        neurons=list(zip(composed.neurons.tolist(), composed.values.tolist(), strict=True)),
         page=number,
-        pages=_pages(bank),
-        images=_images(bank, view, number),
+        pages=_pages(bank, only),
+        images=_images(bank, view, number, only),
         python=python_line(bank, concept),
         command=command(bank),
     )
@@ -106,7 +113,7 @@ def concept_json(bank: Bank, concept: Number, number: PageNumber = 1) -> Concept
 @router.get("/api/banks/{layer}/{bank}/concept/{concept}/vector")
 def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
     """The vector of a concept, to steer with, and its detector, to find with."""
-    _exists(bank, concept)
+    bank.require(concept)
     detectors = bank.bank.detectors
     return VectorAnswer(
         concept=concept,
@@ -116,53 +123,80 @@ def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
 
 
 @router.get("/banks/{layer}/{bank}/concept/{concept}", **HTML)
-def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Response:
+def concept_page(bank: Bank, concept: Number, request: Request, number: PageNumber = 1, only: Only = None) -> Response:
     """One concept: what it is of, and its strongest images in the whole data set."""
     view, place = _view(bank, concept), bank.place()
     found = view.concept
     neuron = element("a", f"{bank.bank.start_name} {found.direction}", href=f"{place.base}/neuron/{found.direction}")
-    label = view.labels[0][0] if view.labels else ""
-    title = element("h1", f"concept {found.number}", element("span", f" {printable(label, 60)}", class_="faint"))
+    title = element("h1", f"concept {found.number} ", called(view.name, id="called"))
     key = element("code", found.key)
     lead = joined([counted(found.size, "exemplar"), " of ", neuron, f" of {printable(bank.layer, 60)}; key ", key])
     parts = [
         element("header", title, _steps(bank, concept), class_="title"),
-        element("p", lead, class_="lead"),
-        element("section", element("h2", "Evidence"), _evidence(view)),
-        element("section", *_what(bank, view), class_="columns"),
-        element("section", *_top(bank, view, number), id="images"),
+        element("p", lead, " ", element("span", marks(view.annotation), id="marks")),
+        element(
+            "section",
+            element("div", element("h2", "Evidence"), evidence(bank, view)),
+            element("div", element("h2", "What people say"), form(bank, view, request.app.state.guard.read_only)),
+            class_="columns",
+        ),
+        element("section", *made_of(bank, view), class_="columns"),
+        element("section", *_top(bank, view, number, only), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
+        element(
+            "section",
+            element("h2", "Nearest concepts of other banks and layers"),
+            waiting(bank, concept, len(place.banks)),
+        ),
         element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
     ]
     named = f"concept {found.number} of {bank.layer}"
-    return Response(page(place, named, parts), media_type="text/html; charset=utf-8")
-
-
-def _exists(bank: OpenedBank, concept: int) -> None:
-    if concept >= len(bank.bank):
-        raise NotFound(f"there is no concept {concept}; the bank holds {len(bank.bank):,}, numbered from 0")
+    return Response(page(place, named, parts, scripts=["concept.js"]), media_type="text/html; charset=utf-8")
 
 
 def _view(bank: OpenedBank, concept: int) -> ConceptView:
-    _exists(bank, concept)
-    evaluation = bank.evaluation if bank.evaluated else None
-    return view_concept(bank.bank, concept, bank.run, labels=bank.labels, evaluation=evaluation, nearest=NEAREST)
+    bank.require(concept)
+    return view_concept(
+        bank.bank,
+        concept,
+        bank.run,
+        labels=bank.labels,
+        evaluation=bank.evaluation if bank.evaluated else None,
+        causal=bank.causal,
+        names=bank.names,
+        nearest=NEAREST,
+    )
 
 
-def _pages(bank: OpenedBank) -> int:
+def _pages(bank: OpenedBank, only: str | None) -> int:
+    """How many pages of images there are.
+
+    Raises
+    ------
+    UsageError
+        Held-out images are asked for, and none were held out.
+    """
     copies = bank.acts.images().first_copies
-    images = len(bank.run) if copies is None else int(copies.sum())
-    return max(1, -(-images // PER_PAGE))
+    some = np.ones(len(bank.run), dtype=np.bool_) if copies is None else copies
+    if only is not None:
+        if bank.held_out is None:
+            raise UsageError("no images were held out when this bank was made; split again with --holdout 0.2")
+        some = some & bank.held_out
+    return max(1, -(-int(some.sum()) // PER_PAGE))
 
 
-def _images(bank: OpenedBank, view: ConceptView, number: int) -> list[TopImage]:
+def _images(bank: OpenedBank, view: ConceptView, number: int, only: str | None) -> list[TopImage]:
     """A page of the data set's images by their projection: from what the bank keeps, beyond that from a pass over the layer."""
-    pages = _pages(bank)
+    pages = _pages(bank, only)
     if number > pages:
         raise NotFound(f"there is no page {number} of images; the last is {pages:,}")
     some = slice((number - 1) * PER_PAGE, number * PER_PAGE)
     ids: npt.NDArray[Any]
-    if some.stop <= len(view.top_images) or pages == 1:
+    if only is not None and bank.held_out is not None:
+        order, values = bank.ranking(view.concept.number)
+        outside = bank.held_out[order]
+        ids, projections = order[outside][some], values[outside][some]
+    elif some.stop <= len(view.top_images) or pages == 1:
         ids, projections = view.top_images[some], view.projections[some]
     else:
         order, values = bank.ranking(view.concept.number)
@@ -183,59 +217,8 @@ def _images(bank: OpenedBank, view: ConceptView, number: int) -> list[TopImage]:
     ]
 
 
-def _evidence(view: ConceptView) -> Html:
-    if not view.evidence:
-        return element("p", "Nothing is known but its images.", class_="faint")
-    rows = [
-        joined([element("dt", each.name), element("dd", element("b", f"{each.value:.3g}"), f" {each.meaning}")])
-        for each in view.evidence
-    ]
-    return element("dl", *rows, class_="facts")
-
-
-def _what(bank: OpenedBank, view: ConceptView) -> list[Html]:
-    made_of = view.composition
-    whole = view.concept.size
-    parts = []
-    if view.labels:
-        parts.append(_counts("Labels of its exemplars", view.labels, whole))
-    if view.predictions:
-        parts.append(_counts("What the model says of them", view.predictions, whole))
-    neurons = [
-        element(
-            "li",
-            element("meter", value=f"{abs(value):.3f}", max="1", aria_label=f"{value:.2f}"),
-            " ",
-            element("b", f"{value:.2f}"),
-            f" neuron {neuron}",
-        )
-        for neuron, value in zip(made_of.neurons.tolist(), made_of.values.tolist(), strict=True)
-    ]
-    note = element("p", f"These hold {made_of.share:.0%} of the vector's squared length.", class_="faint small")
-    parts.append(
-        element("div", element("h2", "Neurons it is made of"), element("ul", *neurons, class_="plain counts"), note)
-    )
-    return parts
-
-
-def _counts(name: str, counts: Sequence[tuple[str, int]], whole: int) -> Html:
-    items = [
-        element(
-            "li",
-            element("meter", value=count, max=whole, aria_label=f"{count} of {whole}"),
-            " ",
-            element("b", count),
-            f" {printable(label, 60)}",
-        )
-        for label, count in counts[:LABELS]
-    ]
-    more = len(counts) - LABELS
-    rest = element("p", f"and {counted(more, 'further one')}", class_="faint small") if more > 0 else Html()
-    return element("div", element("h2", name), element("ul", *items, class_="plain counts"), rest)
-
-
-def _top(bank: OpenedBank, view: ConceptView, number: int) -> list[Html]:
-    found, pages = _images(bank, view, number), _pages(bank)
+def _top(bank: OpenedBank, view: ConceptView, number: int, only: str | None) -> list[Html]:
+    found, pages = _images(bank, view, number, only), _pages(bank, only)
     marks = [
         " ".join(word for word, is_so in (("held out", each.held_out), ("exemplar", each.exemplar)) if is_so)
         for each in found
@@ -251,18 +234,22 @@ def _top(bank: OpenedBank, view: ConceptView, number: int) -> list[Html]:
         marks=[("held out" if each.held_out else None) for each in found],
     )
     held = sum(each.held_out for each in found)
+    whole = "whole data set" if only is None else "held-out part of the data set"
     said = (
-        f"Images {found[0].rank + 1:,} to {found[-1].rank + 1:,} of the whole data set by their projection"
+        f"Images {found[0].rank + 1:,} to {found[-1].rank + 1:,} of the {whole} by their projection"
         if found
         else "No images"
     )
-    if bank.held_out is not None:
+    if bank.held_out is not None and only is None:
         said += f"; {held} of them were held out from splitting"
     links = [
-        element("a", text, href=f"?page={other}#images", rel=relation)
+        element("a", text, href=f"?page={other}{'' if only is None else '&only=held-out'}#images", rel=relation)
         for text, other, relation in (("stronger", number - 1, "prev"), ("weaker", number + 1, "next"))
         if 1 <= other <= pages
     ]
+    if bank.held_out is not None:
+        text, query = ("only those held out", "?only=held-out") if only is None else ("all images", "?page=1")
+        links.append(element("a", text, href=f"{query}#images"))
     nav = element(
         "nav",
         *links,
@@ -282,7 +269,7 @@ def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
         facts = [Fact(row["uri"], row["label"]) for row in bank.run.images(ids, ["uri", "label"]).to_pylist()]
         name = element("a", f"concept {other}", href=f"{base}/concept/{other}")
         said = f" of {bank.bank.start_name} {near.direction}, cosine {cosine:.2f} "
-        label = element("span", bank.labels.commonest(near.image_ids, 2, 40), class_="faint")
+        label = called(bank.names.of(near.key, bank.labels.counts(near.image_ids)))
         rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts)))
     if not rows:
         return element("p", "There is no other.", class_="faint")

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from ..banks import Concept
 from ..views import NeuronView, TreeView, view_tree
 from ._choice import Choice
-from ._opened import OpenedBank, on_one_core
+from ._later import on_one_core
+from ._opened import OpenedBank
 
 if TYPE_CHECKING:
     from ..splitting import OneSplit

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from ..banks import Concept
 from ..base import counted
 from ..base.html import Html, element, joined
-from ..views import NeuronView, alignments, distances, free_cells, similarities
+from ..views import Names, NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
-from ..views.pieces import number
+from ..views.pieces import marks, note, number
 from ._cut import Cut, letter, vectors_of
 from ._images import address, described, listed, tile
+from ._marks import called
 from ._opened import NEURONS, OpenedBank
 
 MATRIX = 16
@@ -40,18 +41,18 @@ def summary(found: Cut) -> Html:
     return joined(["; ".join(text), " ", element("span", whose, class_="chip own" if choice.own else "chip")])
 
 
-def groups(bank: OpenedBank, found: Cut) -> Html:
-    """The concepts with all their images, then the images that were dropped."""
-    view = found.view
+def groups(bank: OpenedBank, view: NeuronView, own: bool) -> Html:
+    """The concepts with all their images, then the images that were dropped; `own` where the numbers are the bank's."""
     tiles = _tiles(bank, view.direction, view.band)
 
     def pictures(places: npt.NDArray[np.int64]) -> Html:
         return listed([tiles[place] for place in places.tolist()])
 
-    made = []
+    made, names = [], bank.names
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
-        lines = [_heading(bank, found, place, concept), _facts(view, concept), pictures(members)]
+        heading = _heading(bank, own, place, concept, names)
+        lines = [heading, note(names.said(concept.key)), _facts(view, concept), pictures(members)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
@@ -69,11 +70,11 @@ def similar(found: Cut) -> Html:
     vectors = vectors_of(shown, view.embeddings.shape[1])
     start = None if view.start is None else vectors @ view.start.astype(np.float64)
     cosines = vectors @ vectors.T
-    head = [element("td"), *(element("th", _chip(place), scope="col") for place in range(len(shown)))]
+    head = [element("td"), *(element("th", chip(place), scope="col") for place in range(len(shown)))]
     head += [element("th", view.name, scope="col")] if start is not None else []
     rows = []
     for place in range(len(shown)):
-        cells = [element("th", _chip(place), scope="row")]
+        cells = [element("th", chip(place), scope="row")]
         for other, value in enumerate(cosines[place]):
             alike = "" if other == place else f" h{min(9, max(0, int(value * 10)))}"
             cells.append(element("td", f"{value:.2f}", class_=f"number{alike}"))
@@ -134,11 +135,11 @@ def _tiles(bank: OpenedBank, direction: int, band: float) -> list[Html]:
     return [tile(bank.run, image_id, fact, text, place=rank) for rank, (image_id, fact, text) in enumerate(rows)]
 
 
-def _heading(bank: OpenedBank, found: Cut, place: int, concept: Concept) -> Html:
+def _heading(bank: OpenedBank, own: bool, place: int, concept: Concept, names: Names) -> Html:
     named: object = f"concept {letter(place)}"
-    if found.choice.own:
+    if own:
         named = element("a", f"concept {concept.number}", href=f"{bank.place().base}/concept/{concept.number}")
-    return element("h3", _chip(place), " ", named)
+    return element("h3", chip(place), " ", named, " ", called(names.of(concept.key)), marks(names.said(concept.key)))
 
 
 def _facts(view: NeuronView, concept: Concept) -> Html:
@@ -152,7 +153,8 @@ def _facts(view: NeuronView, concept: Concept) -> Html:
     return element("p", " · ".join(lines), class_="faint")
 
 
-def _chip(place: int) -> Html:
+def chip(place: int) -> Html:
+    """The letter of a concept in its colour."""
     return element("span", letter(place), class_=f"chip dye-{colour(place)}")
 
 

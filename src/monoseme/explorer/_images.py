@@ -20,6 +20,8 @@ SIDE = 96
 """Side in pixels that pages show a thumbnail at; it scales with the screen."""
 LARGEST = 2**53
 """The largest number that an address may hold: what JSON can say exactly."""
+Direction = Annotated[int, Path(ge=0, le=LARGEST, description="neuron number, or row of the directions")]
+Number = Annotated[int, Path(ge=0, le=LARGEST, description="concept: its row in the bank's vectors")]
 
 
 async def opened(

@@ -2,51 +2,50 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from ..base import counted, printable
 from ..base.html import Html, element, joined
+from ..views import Names
 from ..views.charts import histogram
 from ..views.pieces import facts, figures, last_part
 from ._bank import Bank
 from ._images import opened, version
+from ._marks import AnnotationAnswer, NameAnswer, answer_of, name_answer
 from ._opened import Opened, OpenedBank
 from ._page import Place, bank_address, page
+from ._rows import COLUMNS, columns, known, said, tags
 
 router = APIRouter()
 
-STRIP = 5
-"""Thumbnails of each concept in the table."""
-LABEL = 60
-"""Letters of a label that the table shows."""
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 PAGE = "text/html; charset=utf-8"
 
-COLUMNS = (
-    ("direction", "", ""),
-    ("concepts", "concepts", "how many concepts it has"),
-    ("kept", "kept", "exemplars that are in a concept"),
-    ("p_value", "p", "chance that one thing would be divided so clearly"),
-    ("q_value", "q", "the same, corrected for all directions"),
-    ("separation", "separation", "Ward distance of the nearest two concepts"),
-    ("stability", "stability", "of the least stable concept, 1 is best"),
-)
+SAID = {
+    "": "anything or nothing",
+    "named": "a name",
+    "unnamed": "no name yet",
+    "tagged": "a tag",
+    "rejected": "rejected",
+    "kept": "not rejected",
+}
+"""What people may say of a concept, for the filter."""
 
 
 class ConceptRow(BaseModel):
-    """A concept in the table: its number, how many exemplars, its commonest label, its strongest exemplars."""
+    """A concept in the table: its number, how many exemplars, its commonest label, its strongest exemplars, what is said of it."""
 
     concept: int
     size: int
     label: str
     image_ids: list[int]
+    name: NameAnswer
+    annotation: AnnotationAnswer | None
 
 
 class DirectionRow(BaseModel):
@@ -126,7 +125,7 @@ def run_json(run: Annotated[Opened, Depends(opened)]) -> RunAnswer:
 @router.get("/banks/{layer}/{bank}", **HTML)
 def layer_page(bank: Bank) -> Response:
     """All directions of a bank as a table; what it shows and in which order is in its address."""
-    made = _whole_page(bank, bank.place())
+    made = _whole_page(bank, bank.place(), bank.names)
     bank.prepare()
     return Response(made, media_type=PAGE)
 
@@ -140,14 +139,23 @@ def layer_figures(bank: Bank) -> Response:
 @router.get("/api/banks/{layer}/{bank}")
 def layer_json(bank: Bank) -> LayerAnswer:
     """All directions of a bank, as data."""
-    columns = _columns(bank)
-    names = [name for name, _, _ in COLUMNS]
-    rows = [
-        DirectionRow(
-            **dict(zip(names, values, strict=True)),
-            groups=[ConceptRow(concept=c, size=size, label=label, image_ids=ids) for c, size, label, ids in mine],
+    found, fields = columns(bank), [name for name, _, _ in COLUMNS]
+    keys, names = bank.bank.concepts["key"].to_pylist(), bank.names.of_layer(bank.view)
+
+    def row(concept: int, size: int, label: str, ids: list[int]) -> ConceptRow:
+        about = bank.names.said(keys[concept])
+        return ConceptRow(
+            concept=concept,
+            size=size,
+            label=label,
+            image_ids=ids,
+            name=name_answer(names[concept]),
+            annotation=None if about is None else answer_of(about),
         )
-        for *values, mine in zip(*(columns[name] for name in names), columns["groups"], strict=True)
+
+    rows = [
+        DirectionRow(**dict(zip(fields, values, strict=True)), groups=[row(*group) for group in mine])
+        for *values, mine in zip(*(found[name] for name in fields), found["groups"], strict=True)
     ]
     return LayerAnswer(
         layer=bank.layer,
@@ -160,8 +168,8 @@ def layer_json(bank: Bank) -> LayerAnswer:
     )
 
 
-@lru_cache(4)  # of a bank as it is on disk at one moment: another moment is another object
-def _whole_page(bank: OpenedBank, place: Place) -> bytes:
+@lru_cache(4)  # of a bank as it is on disk at one moment, and of what is said by then: another moment is another object
+def _whole_page(bank: OpenedBank, place: Place, names: Names) -> bytes:
     view = bank.view
     kind = view.kind
     model = printable(str(bank.run.manifest.model.get("spec")), 60)
@@ -183,7 +191,7 @@ def _whole_page(bank: OpenedBank, place: Place) -> bytes:
             class_="about",
             id="about",
         ),
-        _filters(kind, bool(view.labels.names), _known(bank, "p_value")),
+        _filters(kind, bool(view.labels.names), known(bank, "p_value"), tags(bank, names)),
         _table(bank),
         element(
             "p",
@@ -197,15 +205,16 @@ def _whole_page(bank: OpenedBank, place: Place) -> bytes:
         "base": place.base,
         "kind": kind,
         "image": None if bank.run.manifest.thumbnails is None else version(bank.run),
-        "columns": _columns(bank),
+        "columns": columns(bank),
+        "said": said(bank, names),
     }
     title = f"{bank.layer} of {last_part(model)}"
     return page(place, title, parts, scripts=["layer.js"], data=data)
 
 
-def _filters(kind: str, labels: bool, tests: bool) -> Html:
+def _filters(kind: str, labels: bool, tests: bool, tags: list[str]) -> Html:
     search = element(
-        "input", type="search", id="q", name="q", placeholder=f"{kind} number or label", autocomplete="off"
+        "input", type="search", id="q", name="q", placeholder=f"{kind} number, name, label", autocomplete="off"
     )
     parts = [element("label", "Search ", search)]
     if labels:
@@ -220,6 +229,9 @@ def _filters(kind: str, labels: bool, tests: bool) -> Html:
     parts.append(
         element("label", element("input", type="checkbox", id="several", name="several"), " more than one concept")
     )
+    options = [element("option", text, value=value) for value, text in SAID.items()]
+    options += [element("option", f"tag: {tag}", value=f"tag:{tag}") for tag in tags]
+    parts.append(element("label", "People say ", element("select", *options, id="said", name="said")))
     parts.append(element("output", id="count", for_="q", aria_live="polite"))
     return element("form", *parts, id="filters", class_="filters", role="search")
 
@@ -227,11 +239,11 @@ def _filters(kind: str, labels: bool, tests: bool) -> Html:
 def _table(bank: OpenedBank) -> Html:
     heads = []
     for name, text, meaning in COLUMNS:
-        if name in ("direction", "concepts", "kept") or _known(bank, name):
+        if name in ("direction", "concepts", "kept") or known(bank, name):
             button = element("button", text or bank.view.kind, type="button", title=meaning or None)
             heads.append(element("th", button, scope="col", data_key=name, aria_sort="none", role="columnheader"))
     heads.append(
-        element("th", "concepts with their commonest label", scope="col", role="columnheader", class_="strips")
+        element("th", "concepts by name or commonest label", scope="col", role="columnheader", class_="strips")
     )
     table = element(
         "table",
@@ -255,40 +267,3 @@ def _plain_links(bank: OpenedBank) -> list[Html]:
     base = bank.place().base
     numbers = bank.view.directions["direction"].to_pylist()
     return [joined([element("a", each, href=f"{base}/neuron/{each}"), " "]) for each in numbers]
-
-
-def _known(bank: OpenedBank, column: str) -> bool:
-    values = bank.view.directions[column]
-    return bool(values.null_count < len(values))
-
-
-@lru_cache(4)
-def _columns(bank: OpenedBank) -> dict[str, list[Any]]:
-    """The table column by column; groups holds for each direction (concept, size, label, image_ids) of its concepts."""
-    table = bank.view.directions
-    columns: dict[str, list[Any]] = {
-        name: [_plain(value) for value in table[name].to_pylist()] for name, _, _ in COLUMNS
-    }
-    columns["groups"] = _groups(bank, table["direction"].to_numpy(), table["labels"].to_pylist())
-    return columns
-
-
-def _groups(
-    bank: OpenedBank, numbers: np.ndarray, labels: list[list[str]]
-) -> list[list[tuple[int, int, str, list[int]]]]:
-    concepts, exemplars = bank.bank.concepts, bank.bank.exemplars
-    owner = exemplars["concept"].fill_null(-1).to_numpy()
-    order = np.argsort(owner, kind="stable")
-    bounds = np.searchsorted(owner[order], np.arange(len(bank.bank) + 1)).tolist()
-    ids = exemplars["image_id"].to_numpy()[order].tolist()
-    rows: list[list[tuple[int, int, str, list[int]]]] = [[] for _ in numbers]
-    places = np.searchsorted(numbers, concepts["direction"].to_numpy()).tolist()
-    for concept, (place, size) in enumerate(zip(places, concepts["size"].to_pylist(), strict=True)):
-        label = printable(labels[place][len(rows[place])], LABEL)
-        first = bounds[concept]
-        rows[place].append((concept, size, label, ids[first : min(first + STRIP, bounds[concept + 1])]))
-    return rows
-
-
-def _plain(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from ..base.html import Html, element
 from ._bank import Bank
+from ._beside import link
 from ._choice import Asked, Choice, asked
 from ._controls import controls
 from ._cut import Cut, cut, letter, vectors_of
 from ._dendrogram import dendrogram
 from ._groups import charts_of, groups, similar, summary
-from ._images import LARGEST
-from ._opened import OpenedBank
+from ._images import Direction, opened
+from ._marks import AnnotationAnswer, answer_of
+from ._opened import Opened, OpenedBank
 from ._page import page
 
 router = APIRouter()
 
-Direction = Annotated[int, Path(ge=0, le=LARGEST, description="neuron number, or row of the directions")]
 Wanted = Annotated[Asked, Depends(asked)]
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
@@ -32,6 +33,7 @@ class GroupAnswer(BaseModel):
     name: str
     concept: int | None
     key: str | None
+    annotation: AnnotationAnswer | None
     size: int
     labels: list[tuple[str, int]]
     separation: float | None
@@ -81,7 +83,9 @@ class NeuronAnswer(BaseModel):
 
 
 @router.get("/banks/{layer}/{bank}/neuron/{direction}", **HTML)
-def neuron_page(bank: Bank, direction: Direction, wanted: Wanted, request: Request) -> Response:
+def neuron_page(
+    bank: Bank, direction: Direction, wanted: Wanted, run: Annotated[Opened, Depends(opened)], request: Request
+) -> Response:
     """One neuron, with its tree, its concepts and the controls to split it otherwise."""
     found = _cut(bank, direction, wanted)
     view, place = found.view, bank.place()
@@ -89,7 +93,7 @@ def neuron_page(bank: Bank, direction: Direction, wanted: Wanted, request: Reque
     head = element(
         "header",
         element("h1", view.name, element("span", f" of {bank.layer}", class_="faint")),
-        _steps(bank, direction),
+        _steps(bank, direction, link(bank, direction, run)),
         class_="title",
     )
     read_only = bool(request.app.state.guard.read_only)
@@ -109,7 +113,11 @@ def neuron_page(bank: Bank, direction: Direction, wanted: Wanted, request: Reque
             controls(bank, found, read_only),
             class_="cutting",
         ),
-        element("section", element("h2", "Concepts"), element("div", groups(bank, found), id="groups")),
+        element(
+            "section",
+            element("h2", "Concepts"),
+            element("div", groups(bank, found.view, found.choice.own), id="groups"),
+        ),
         element(
             "section",
             element("h2", "How alike the vectors are"),
@@ -139,7 +147,7 @@ def neuron_cut(bank: Bank, direction: Direction, wanted: Wanted) -> Response:
     parts = {
         "summary": element("p", summary(found)),
         "tree": dendrogram(found),
-        "groups": groups(bank, found),
+        "groups": groups(bank, found.view, found.choice.own),
         "similar": similar(found),
     }
     return _parts(parts, waiting=_waiting(found))
@@ -174,6 +182,7 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
                 name=letter(place),
                 concept=concept.number if choice.own else None,
                 key=concept.key or None,
+                annotation=None if (said := bank.names.said(concept.key)) is None else answer_of(said),
                 size=concept.size,
                 labels=view.labels.counts(concept.image_ids),
                 separation=concept.separation,
@@ -214,8 +223,8 @@ def _line() -> Html:
     return element("div", element("span", id="height"), id="rule", class_="rule", hidden="")
 
 
-def _steps(bank: OpenedBank, direction: int) -> Html:
-    """Links to the directions before and after this one."""
+def _steps(bank: OpenedBank, direction: int, *more: Html) -> Html:
+    """Links to the directions before and after this one, and more."""
     known = np.unique(bank.bank.directions)
     at = int(np.searchsorted(known, direction))
     links: list[object] = []
@@ -224,4 +233,4 @@ def _steps(bank: OpenedBank, direction: int) -> Html:
             address = f"{bank.place().base}/neuron/{known[other]}"
             name = f"{text} ({bank.bank.start_name} {known[other]})"
             links.append(element("a", name, href=address, data_key=key, rel="prev" if text == "previous" else "next"))
-    return element("nav", *links, aria_label="neighbours", class_="steps")
+    return element("nav", *links, *more, aria_label="neighbours", class_="steps")

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import ConceptBank, load_bank
-from ..base import Labels, MonosemeError, UsageError, bank_folder, did_you_mean, held_out, join_words, list_banks
+from ..banks import ConceptBank, load_annotations, load_bank
+from ..base import (
+    ANNOTATIONS,
+    Labels,
+    MonosemeError,
+    UsageError,
+    bank_folder,
+    did_you_mean,
+    held_out,
+    join_words,
+    list_banks,
+)
 from ..runs import Run, RunActivations, open_run
-from ..views import LayerView, NeuronView, plane, view_layer, view_neuron
+from ..views import LayerView, Names, NeuronView, plane, view_layer, view_neuron
+from ._later import Later, on_one_core
 from ._page import Place
 
 if TYPE_CHECKING:
-    from ..evaluation import Evaluation
+    from ..evaluation import Causal, Evaluation
     from ..splitting import NodeTests, OneDirection
 
 LOOK = 1.0
@@ -30,8 +39,6 @@ PAUSE = 1.5
 """Seconds that a first page has for its thumbnails before torch is imported, which takes the processor for itself."""
 NEURONS = 32
 """Neurons whose exemplars are kept in memory: 0.8 MB each for 100 exemplars of 2,048 components."""
-
-T = TypeVar("T")
 
 
 class NotFound(UsageError):
@@ -58,6 +65,7 @@ class Opened:
         self.path = run.path
         self._run, self._looked, self._lock = run, time.monotonic(), threading.Lock()
         self._banks: dict[tuple[str, str], OpenedBank] = {}
+        self._names: tuple[tuple[int, int, int], Names] | None = None
         self.later = Later()
 
     @property
@@ -77,6 +85,19 @@ class Opened:
     def banks(self) -> list[tuple[str, str]]:
         """(layer, name) of the banks that are there now."""
         return list_banks(self.path)
+
+    @property
+    def names(self) -> Names:
+        """What concepts are called now; the same object as long as nobody says anything new."""
+        try:
+            file = (self.path / ANNOTATIONS).stat()
+            stamp = (file.st_mtime_ns, file.st_size, file.st_ino)
+        except OSError:
+            stamp = (0, 0, 0)
+        with self._lock:
+            if self._names is None or self._names[0] != stamp:
+                self._names = (stamp, Names(load_annotations(self.path)))
+            return self._names[1]
 
     def bank(self, layer: str, name: str) -> OpenedBank:
         """A bank that is there. The names are looked up in a listing of the folder; a path is never made from a request.
@@ -106,55 +127,12 @@ class Opened:
         return Place(self.path.absolute().name, tuple(self.banks), layer, bank)
 
 
-class Later:
-    """Where work of a second or more is done, one thing after the other, so that it does not starve what must be answered at
-    once.
-    """
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "later")
-        self._closed = threading.Event()
-
-    def __call__(self, function: Callable[[], T]) -> Future[T]:
-        """Begin it, on one core."""
-        return self._pool.submit(on_one_core, function)
-
-    def after(self, seconds: float, begin: Callable[[], object]) -> None:
-        """Call `begin`, which begins work here, when so much time has passed, unless this is closed before."""
-
-        def wait() -> None:
-            if not self._closed.wait(seconds):
-                with contextlib.suppress(RuntimeError):  # closed at this very moment
-                    begin()
-
-        threading.Thread(target=wait, name="after", daemon=True).start()
-
-    def close(self) -> None:
-        """Begin nothing more; what runs is left to its end."""
-        self._closed.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def on_one_core(function: Callable[[], T]) -> T:
-    """The result of work on matrices, by this thread alone: on several, small products mostly wait for each other."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # a setting of each thread
-    try:
-        return function()
-    finally:
-        torch.set_num_threads(
-            before
-        )  # but the last one set holds for threads yet to come, such as one that writes a bank
-
-
 class OpenedBank:
     """One bank as it is on disk at one moment, with what pages ask of it more than once."""
 
     def __init__(self, opened: Opened, run: Run, folder: Path, stamp: tuple[int, int], layer: str, name: str) -> None:
         self.run, self.folder, self.stamp, self.layer, self.name = run, folder, stamp, layer, name
-        self._later = opened.later
+        self.later = opened.later
         self._opened = opened
         self.neuron = lru_cache(NEURONS)(self._neuron)
         self.one = lru_cache(2 * NEURONS)(self._one)
@@ -173,6 +151,22 @@ class OpenedBank:
     def bank(self) -> ConceptBank:
         """The bank."""
         return load_bank(self.folder)
+
+    @property
+    def names(self) -> Names:
+        """What its concepts are called now."""
+        return self._opened.names
+
+    def require(self, concept: int) -> None:
+        """Refuse a number that no concept has.
+
+        Raises
+        ------
+        NotFound
+            There is no such concept.
+        """
+        if concept >= len(self.bank):
+            raise NotFound(f"there is no concept {concept}; the bank holds {len(self.bank):,}, numbered from 0")
 
     @cached_property
     def acts(self) -> RunActivations:
@@ -201,6 +195,15 @@ class OpenedBank:
         """Whether there are figures; asking imports nothing."""
         return (self.folder / "evaluation.json").is_file()
 
+    @property
+    def causal(self) -> Causal | None:
+        """What the model's predictions do without its concepts, where that was tried; asking imports nothing where it was not."""
+        if not (self.folder / "causal.json").is_file():
+            return None
+        from ..evaluation import load_causal
+
+        return load_causal(self.folder)
+
     @cached_property
     def held_out(self) -> npt.NDArray[np.bool_] | None:
         """(N,) images that splitting never saw, None where it saw all."""
@@ -219,7 +222,7 @@ class OpenedBank:
 
         with self._lock:
             if self._tests is None:
-                self._tests = self._later(fit)
+                self._tests = self.later(fit)
             return self._tests
 
     def prepare(self) -> None:
@@ -227,7 +230,7 @@ class OpenedBank:
         with self._lock:
             if not self._prepared:
                 self._prepared = True
-                self._later.after(PAUSE, lambda: self.tests)
+                self.later.after(PAUSE, lambda: self.tests)
 
     def node_tests(self, key: tuple[object, ...], view: NeuronView) -> tuple[Any, Any] | None:
         """p-values and cosines of the nodes of a tree, None as long as they are being computed."""
@@ -235,7 +238,7 @@ class OpenedBank:
             waiting = self._node_tests.get(key)
             if waiting is None:
                 tests = self.tests
-                waiting = self._later(lambda: tests.result()(view.embeddings, view.merges))
+                waiting = self.later(lambda: tests.result()(view.embeddings, view.merges))
                 while len(self._node_tests) > 8 * NEURONS:
                     self._node_tests.pop(next(iter(self._node_tests)))
                 self._node_tests[key] = waiting

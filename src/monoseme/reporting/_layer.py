@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ..base import counted, printable
 from ..base.html import Html, element
-from ..views import LayerView
+from ..views import LayerView, Name, Names
 from ..views.charts import histogram
 from ..views.pieces import number
 
@@ -25,13 +25,19 @@ _COLUMNS = (
     ("q_value", "the same, corrected for all directions", "number"),
     ("separation", "Ward distance of the nearest two concepts", "number"),
     ("stability", "of the least stable concept", "number"),
-    ("labels", "commonest label of each concept", "text"),
+    ("labels", "name of each concept, else its commonest label", "text"),
 )
 
 
-def table(layer: LayerView, linked: Collection[int]) -> Html:
+def table(layer: LayerView, linked: Collection[int], names: Names) -> Html:
     """All directions, to be sorted and searched; those that the report shows are links."""
-    rows = layer.directions.to_pylist()
+    called: dict[int, list[Name]] = {}
+    for direction, each in zip(layer.bank.concepts["direction"].to_pylist(), names.of_layer(layer), strict=True):
+        called.setdefault(direction, []).append(each)
+    rows = [
+        {**row, "labels": [each.text for each in called.get(row["direction"], [])]}
+        for row in layer.directions.to_pylist()
+    ]
     shown = [column for column in _COLUMNS if column[2] == "number" and any(row[column[0]] is not None for row in rows)]
     if any(text for row in rows for text in row["labels"]):
         shown.append(_COLUMNS[-1])

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..banks import NAME
 from ..base import counted, printable
 from ..base.html import Html, element, joined
 from ..views import ConceptView, NeuronView, TreeView, alignments, distances, similarities
 from ..views.charts import boxes, colour, matrix, tree
+from ..views.pieces import marks, note
 from ..visualize import mark
 from ._pictures import Pictures
 
@@ -49,8 +51,10 @@ def _concept(found: ConceptView, place: int, pictures: Pictures) -> Html:
     concept = found.concept
     labels = ", ".join(f"{printable(name, 40)} {count}" for name, count in found.labels[:4])
     name = f"concept {concept.number}"
-    alt = f"exemplars of {name}" + (f": {labels}" if labels else "")
+    called = printable(found.name.given, NAME)
+    alt = f"exemplars of {name}" + (f": {called or labels}" if called or labels else "")
     lines = [element("p", labels, class_="labels")] if labels else []
+    lines.append(note(found.annotation))
     evidence = [
         element("span", f"{each.name} ", element("b", f"{each.value:.3g}"), title=each.meaning)
         for each in found.evidence
@@ -70,10 +74,11 @@ def _concept(found: ConceptView, place: int, pictures: Pictures) -> Html:
         lines.append(element("p", f"nearest concepts of other neurons: {near}"))
     lines.append(element("p", "key ", element("code", concept.key), class_="key"))
     shown = joined([pictures.row(concept.image_ids, alt), pictures.heat(concept, mark(place).colour)])
-    return _row(colour(place), name, joined(lines), shown)
+    title = joined([name, f": {called}" if called else "", marks(found.annotation)])
+    return _row(colour(place), title, joined(lines), shown)
 
 
-def _row(kind: str, name: str, text: object, pictures: Html) -> Html:
+def _row(kind: str, name: object, text: object, pictures: Html) -> Html:
     """A block with a bar in its colour: heading, pictures, and what is to be said."""
     return element("div", element("h3", name), pictures, element("div", text, class_="about"), class_=f"row bar-{kind}")
 

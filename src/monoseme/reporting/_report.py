@@ -15,7 +15,7 @@ from ..base.html import Html, element
 from ..evaluation import Causal, Evaluation, load_causal, load_evaluation
 from ..runs import Run, open_run
 from ..splitting import NodeTests
-from ..views import view_concept, view_layer, view_neuron, view_tree
+from ..views import Names, view_concept, view_layer, view_neuron, view_tree
 from ..views.pieces import facts, figures
 from ..visualize import Lens
 from . import _layer
@@ -122,7 +122,7 @@ def report(
         _layer.summary(whole),
         figures(evaluation),
         element("h2", f"All {whole.kind}s"),
-        _layer.table(whole, set(chosen)),
+        _layer.table(whole, set(chosen), Names.of_bank(loaded)),
         *sections,
         _footer(loaded, opened),
     ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from ..base import Lock, MonosemeError, Reporter, Silent, UsageError, join_words, writing
+from ..base import ANNOTATIONS, ANNOTATIONS_LOCK, Lock, MonosemeError, Reporter, Silent, UsageError, join_words, writing
 from ..images import Batch, ImageSource, Loader, Thumbnails, Work, default_workers, open_images
 from . import _table
 from ._forward import Forward
@@ -418,7 +418,8 @@ def _committing(folder: Path, every: int, rows: int) -> Iterator[_Pending]:
 
 
 LOCK, _DISCARDED = ".lock", ".discarded"
-_REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "labels", "judges", "annotations.jsonl", LOCK, _DISCARDED}
+_REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "labels", "judges", ANNOTATIONS, ANNOTATIONS_LOCK}
+_REMAINS |= {LOCK, _DISCARDED}
 
 
 @contextmanager

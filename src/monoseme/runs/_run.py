@@ -47,6 +47,9 @@ class Run:
                     f"{table.schema.field(column.column).type}; embed again with --overwrite"
                 )
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def __len__(self) -> int:
         return int(self._lance.count_rows())
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute
 
-from ..base import MonosemeError, first_line, writing
+from ..base import TABLE, MonosemeError, first_line, writing
 from ._manifest import LayerColumn, Manifest
 
 if TYPE_CHECKING:
     import lance
 
-ACTIVATIONS, QUARANTINE = "activations.lance", "quarantine.lance"
+ACTIVATIONS, QUARANTINE = TABLE, "quarantine.lance"
 
 PREDICTION = pa.struct([pa.field("class", pa.int32()), pa.field("probability", pa.float32())])
 FACTS = [

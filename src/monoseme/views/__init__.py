@@ -3,7 +3,9 @@
 Figures, the report and the explorer draw the same views.
 """
 
-from ._concept import ConceptView, Evidence, predicted, view_concept
+from ._beside import Agreement, agreements, same_start
+from ._concept import ConceptView, Evidence, is_of, predicted, view_concept
+from ._elsewhere import Nearby, nearest_by_profile, nearest_by_vector, one_kind, one_space
 from ._layer import LayerView, view_layer
 from ._measures import (
     METRICS,
@@ -16,6 +18,7 @@ from ._measures import (
     distances,
     similarities,
 )
+from ._names import Name, Names
 from ._neuron import Group, NeuronView, require_run, view_neuron
 from ._plane import PROJECTIONS, Projection, check_projection, free_cells, plane
 from ._tree import TreeView, leaf_order, view_tree
@@ -23,6 +26,7 @@ from ._tree import TreeView, leaf_order, view_tree
 __all__ = [
     "METRICS",
     "PROJECTIONS",
+    "Agreement",
     "Alignment",
     "Composition",
     "ConceptView",
@@ -31,18 +35,28 @@ __all__ = [
     "Group",
     "LayerView",
     "Metric",
+    "Name",
+    "Names",
+    "Nearby",
     "NeuronView",
     "Projection",
     "TreeView",
+    "agreements",
     "alignments",
     "check_projection",
     "composition",
     "distances",
     "free_cells",
+    "is_of",
     "leaf_order",
+    "nearest_by_profile",
+    "nearest_by_vector",
+    "one_kind",
+    "one_space",
     "plane",
     "predicted",
     "require_run",
+    "same_start",
     "similarities",
     "view_concept",
     "view_layer",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import Concept, ConceptBank
+from ..banks import Annotation, Concept, ConceptBank
 from ..base import Labels
 from ..runs import Run
 from ._measures import Composition, composition
+from ._names import Name, Names
 from ._neuron import require_run, shown_labels
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class ConceptView:
     ----------
     concept : Concept
         Number, key, direction, vector, exemplars.
+    name : Name
+        What it is called: by a person, by a program, or after its commonest label.
+    annotation : Annotation or None
+        All that people say of it.
     labels : list of (str, int)
         How many of its exemplars have each label.
     evidence : tuple of Evidence
@@ -59,6 +64,8 @@ class ConceptView:
     """
 
     concept: Concept
+    name: Name
+    annotation: Annotation | None
     labels: list[tuple[str, int]]
     evidence: tuple[Evidence, ...]
     top_images: npt.NDArray[np.int64]
@@ -108,6 +115,7 @@ def view_concept(
     labels: Labels | None = None,
     evaluation: Evaluation | None = None,
     causal: Causal | None = None,
+    names: Names | None = None,
     nearest: int = 5,
 ) -> ConceptView:
     """Gather what there is to see of one concept.
@@ -126,6 +134,8 @@ def view_concept(
         Of the bank.
     causal : Causal, optional
         Causal evidence for concepts of the bank.
+    names : Names, optional
+        What concepts are called; by default what people said when the bank was loaded.
     nearest : int
         How many of the nearest concepts to name.
 
@@ -138,9 +148,13 @@ def view_concept(
     if run is not None:
         require_run(bank, run)
     top = bank.top_images(found.number, bank.images_kept)
+    counts = shown_labels(bank, run, labels).counts(found.image_ids)
+    called = names or Names.of_bank(bank)
     return ConceptView(
         concept=found,
-        labels=shown_labels(bank, run, labels).counts(found.image_ids),
+        name=called.of(found.key, counts),
+        annotation=called.said(found.key),
+        labels=counts,
         evidence=_evidence(bank, found.number, evaluation, causal),
         top_images=top["image_id"].to_numpy(),
         projections=top["projection"].to_numpy(),
@@ -169,7 +183,7 @@ def _evidence(
     rows: list[tuple[Mapping[str, Any], tuple[tuple[str, str, str], ...]]] = [
         (bank.concepts.slice(number, 1).to_pylist()[0], _FROM_BANK)
     ]
-    if evaluation is not None and _is_of(evaluation, bank):
+    if evaluation is not None and is_of(evaluation, bank):
         rows.append((evaluation.concepts.slice(number, 1).to_pylist()[0], _FROM_EVALUATION))
     if causal is not None and causal.is_of(bank) and (tried := causal.of(number)) is not None:
         rows.append((tried, _FROM_CAUSAL))
@@ -181,7 +195,7 @@ def _evidence(
     )
 
 
-def _is_of(evaluation: Evaluation, bank: ConceptBank) -> bool:
+def is_of(evaluation: Evaluation, bank: ConceptBank) -> bool:
     """Whether an evaluation is of this very bank: a bank that was made anew has other keys."""
     return "key" in evaluation.concepts.column_names and bool(
         evaluation.concepts["key"].to_pylist() == bank.concepts["key"].to_pylist()

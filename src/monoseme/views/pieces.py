@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..banks import NOTE, Annotation
 from ..base import MonosemeError, counted
-from ..base.html import Html, element, joined
+from ..base.html import Html, element, joined, text
 from ..runs import Run
 from ._layer import LayerView
 
@@ -62,6 +63,25 @@ def figures(evaluation: Evaluation | None) -> Html:
     )
     table = element("table", element("thead", head), element("tbody", *body), class_="figures")
     return element("details", element("summary", "Figures of the whole bank, each with its baselines"), table)
+
+
+def marks(said: Annotation | None) -> Html:
+    """The tags that people gave a concept, and whether they reject it."""
+    if said is None:
+        return Html()
+    chips = [element("span", "rejected", class_="tag rejected")] if said.rejected else []
+    chips += [element("span", tag, class_="tag") for tag in said.tags]
+    return joined([" ", element("span", *(joined([chip, " "]) for chip in chips), class_="tags")]) if chips else Html()
+
+
+def note(said: Annotation | None) -> Html:
+    """What people noted of a concept, line by line."""
+    if said is None or not said.note:
+        return Html()
+    rows = [
+        joined([element("br") if place else Html(), text(row, NOTE)]) for place, row in enumerate(said.note.split("\n"))
+    ]
+    return element("p", *rows, class_="note")
 
 
 def _sure(layer: LayerView) -> str | None:

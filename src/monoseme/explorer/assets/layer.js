@@ -1,16 +1,16 @@
 "use strict";
 // The table of a layer: only the rows that can be seen are in the page; what is shown is in the address.
 {
-  const { base, kind, image, columns } = JSON.parse(document.getElementById("data").textContent);
+  const { base, kind, image, columns, said } = JSON.parse(document.getElementById("data").textContent);
   const frame = document.getElementById("rows");
   const table = document.getElementById("directions");
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const keys = heads.map((head) => head.dataset.key).filter(Boolean);
   const filters = document.getElementById("filters");
-  const fields = ["q", "label", "p", "several"].filter((name) => filters.elements[name]);
+  const fields = ["q", "label", "p", "several", "said"].filter((name) => filters.elements[name]);
   const count = document.getElementById("count");
-  const texts = columns.groups.map((groups) => groups.map((group) => group[2]).join("\n").toLowerCase());
+  const texts = columns.groups.map((groups) => groups.flatMap(([concept, , label]) => [label, said[concept]?.[0] ?? "", ...(said[concept]?.[2] ?? [])]).join("\n").toLowerCase());
   const total = columns.direction.length;
   const whole = `${total.toLocaleString("en")} ${kind}${total === 1 ? "" : "s"}`;
   const AROUND = 6; // rows above and below those that can be seen
@@ -25,12 +25,12 @@
     const asked = new URLSearchParams(location.search);
     return {
       q: asked.get("q") ?? "", label: asked.get("label") ?? "", p: asked.get("p") ?? "",
-      several: asked.get("several") === "1", sort: asked.get("sort") ?? "direction", at: asked.get("at"),
+      several: asked.get("several") === "1", said: asked.get("said") ?? "", sort: asked.get("sort") ?? "direction", at: asked.get("at"),
     };
   };
   const address = (now) => {
     const asked = new URLSearchParams();
-    for (const name of ["q", "label", "p"]) if (now[name]) asked.set(name, now[name]);
+    for (const name of ["q", "label", "p", "said"]) if (now[name]) asked.set(name, now[name]);
     if (now.several) asked.set("several", "1");
     if (now.sort !== "direction") asked.set("sort", now.sort);
     if (active !== null) asked.set("at", active);
@@ -40,6 +40,17 @@
   let now = state();
 
   // --- which rows, in which order
+  const fits = { // what people say of the concepts of a row
+    named: (all) => all.some(([name]) => name),
+    unnamed: (all) => all.some(([name]) => !name),
+    tagged: (all) => all.some(([, , tags]) => tags.length),
+    rejected: (all) => all.some(([, , , rejected]) => rejected),
+    kept: (all) => !all.some(([, , , rejected]) => rejected),
+  };
+  const marked = (wanted, row) => {
+    const all = columns.groups[row].map(([concept]) => said[concept] ?? ["", "label", [], false]);
+    return wanted.startsWith("tag:") ? all.some(([, , tags]) => tags.includes(wanted.slice(4))) : fits[wanted](all);
+  };
   const number = (value) => (Number.isFinite(value) ? value : NaN);
   const select = () => {
     const words = now.q.toLowerCase().split(/\s+/).filter(Boolean);
@@ -49,6 +60,7 @@
     for (let row = 0; row < total; row++) {
       if (now.several && columns.concepts[row] < 2) continue;
       if (limit !== null && !(columns.p_value[row] !== null && columns.p_value[row] <= limit)) continue;
+      if (now.said && !marked(now.said, row)) continue;
       if (label && !texts[row].includes(label)) continue;
       const own = String(columns.direction[row]);
       // a number is a direction, or a label that is a number
@@ -83,10 +95,12 @@
     return Math.abs(value) < 1000 ? String(Number(value.toPrecision(3))) : Math.round(value).toLocaleString("en");
   };
   const strip = ([concept, size, label, ids]) => {
-    const said = `concept ${concept}, ${size} images${label ? `, ${label}` : ""}`;
+    const [name, by, tags, rejected] = said[concept] ?? ["", "label", [], false];
+    const words = [`concept ${concept}`, `${size} images`, name, label, ...tags.map((tag) => `tag ${tag}`), rejected && "rejected"].filter(Boolean).join(", ");
+    const text = element("span", { class: `label ${by}` }, name || label || `concept ${concept}`, ...tags.map((tag) => ` · ${tag}`));
     const pictures = image === null ? [] : ids.map((id) => element("img", { src: `/image/${id}.jpg?v=${image}`, alt: "", width: 40, height: 40, loading: "lazy", decoding: "async" }));
     const line = element("span", { class: "line" }, ...pictures);
-    return element("a", { href: `${base}/concept/${concept}`, title: said, "aria-label": said, class: "strip" }, line, element("span", { class: "label" }, label || `concept ${concept}`));
+    return element("a", { href: `${base}/concept/${concept}`, title: words, "aria-label": words, class: rejected ? "strip rejected" : "strip" }, line, text);
   };
   const row = (place) => {
     const at = order[place];
@@ -161,6 +175,7 @@
     for (const name of fields) {
       if (name === "several") filters.elements[name].checked = now.several;
       else filters.elements[name].value = now[name];
+      if (name === "said") now.said = filters.elements.said.value; // a tag that is nobody's any more
     }
   };
   let later = null; // browsers refuse more than some hundred changes of the address in half a minute
@@ -173,7 +188,7 @@
     history.replaceState(null, "", address(now));
   };
   filters.addEventListener("input", (event) => {
-    if (event.target.type === "checkbox") { // a step that the back button undoes; letters of a search are none
+    if (["checkbox", "select-one"].includes(event.target.type)) { // a step that the back button undoes; letters of a search are none
       flush();
       read();
       history.pushState(null, "", address(now));
