@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,23 +149,27 @@ def refusal(number: int | None, text: str) -> str | None:
 class Lock:
     """Holds a lock file while a block runs; the system lets go of it when the process ends, however it ends.
 
-    Raises `MonosemeError` with the sentence `held` where another process has it.
+    Raises `MonosemeError` with the sentence `held` where another process has it, and still has it after `wait` seconds.
     """
 
-    def __init__(self, path: Path, held: str) -> None:
-        self._path, self._held = path, held
+    def __init__(self, path: Path, held: str, *, wait: float = 0) -> None:
+        self._path, self._held, self._wait = path, held, wait
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Lock:
         with writing(self._path.parent):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab")
-        try:
-            _lock(self._file)
-        except OSError as error:
-            self._file.close()
-            raise MonosemeError(self._held) from error
-        return self
+        last = time.monotonic() + self._wait
+        while True:
+            try:
+                _lock(self._file)
+                return self
+            except OSError as error:
+                if time.monotonic() >= last:
+                    self._file.close()
+                    raise MonosemeError(self._held) from error
+            time.sleep(0.01)
 
     def __exit__(self, *error: object) -> None:
         assert self._file is not None
