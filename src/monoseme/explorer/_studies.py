@@ -156,17 +156,7 @@ class StudiesAnswer(BaseModel):
 @router.get("/studies", **HTML)
 def studies_page(known: Known, run: Run, request: Request) -> Response:
     """All studies of the run, and a form to draw another."""
-    rows = []
-    for name in known.all():
-        study = known.named(name)
-        cells = [
-            element("th", element("a", name, href=f"/studies/{name}"), scope="row"),
-            element("td", f"{printable(study.layer, 60)} / {study.bank}"),
-            element("td", len(study.questions), class_="number"),
-            element("td", study.given.people(), class_="number"),
-            element("td", len(study.given.all()), class_="number"),
-        ]
-        rows.append(element("tr", *cells))
+    rows = [element("tr", *_row(known, name)) for name in known.all()]
     heads = [element("th", each, scope="col") for each in ("study", "bank", "questions", "people", "answers")]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
     parts = [
@@ -248,6 +238,18 @@ def study_csv(study: Named) -> Response:
     return Response(
         csv_of(study.answers()), media_type="text/csv; charset=utf-8", headers={"content-disposition": name}
     )
+
+
+def _row(known: Studies, name: str) -> list[Html]:
+    """What the list says of a study."""
+    head = element("th", element("a", name, href=f"/studies/{name}"), scope="row")
+    try:
+        study = known.named(name)
+    except MonosemeError as error:
+        return [head, element("td", error, colspan=4, class_="error")]
+    counts = (len(study.questions), study.given.people(), len(study.given.all()))
+    bank = element("td", f"{printable(study.layer, 60)} / {study.bank}")
+    return [head, bank, *(element("td", f"{each:,}", class_="number") for each in counts)]
 
 
 def _form(run: Opened) -> Html:
