@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from ..base import MonosemeError, UsageError
 from ..runs import Run
 from . import _concept, _images, _jobs, _layer, _neuron, _studies, _study
+from ._document import document
 from ._jobs import Jobs, Taken
 from ._opened import NotFound, Opened
 from ._page import asset, assets, error_page
@@ -59,6 +60,7 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
         kept = "private, max-age=31536000, immutable" if asset(name).endswith(f"?v={v}") else "private, no-cache"
         return Response(content, media_type=kind, headers={"cache-control": kept})
 
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI asks for it in this way
     app.add_exception_handler(MonosemeError, _failed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -114,6 +114,12 @@ class Onward(BaseModel):
     address: str
 
 
+class Begin(BaseModel):
+    """Nothing is asked of those who begin."""
+
+    model_config = {"extra": "forbid"}
+
+
 class Given(BaseModel):
     """An answer: a choice by its place on the page or a word, or neither for "cannot tell"."""
 
@@ -156,7 +162,7 @@ def start(study: Linked, request: Request) -> Response:
 
 
 @router.post("", status_code=201)
-def begin(study: Linked) -> Onward:
+def begin(study: Linked, _: Begin) -> Onward:
     """Somebody begins, under a token of their own."""
     return Onward(address=f"{study.address}/{study.given.begin()}/1")
 
@@ -270,9 +276,10 @@ def _form(
         fields.append(element("p", element("label", "In a word or two: ", said)))
     buttons: list[object] = []
     if given is None:
+        zero = [] if question.test == "word" else [element("kbd", "0"), " "]
         buttons = [
             element("button", "next", type="submit", id="next", disabled=""),
-            element("button", element("kbd", "0"), " I cannot tell", type="button", id="unsure"),
+            element("button", *zero, "I cannot tell", type="button", id="unsure"),
         ]
     else:
         told = "could not tell" if given.choice is None and given.word is None else "have answered this"

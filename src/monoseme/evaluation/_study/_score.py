@@ -91,7 +91,7 @@ class StudyScore:
 
     def rows(self) -> list[tuple[str, ...]]:
         """The figures as text to be shown, a heading first."""
-        heads = ("", "of", "right", "chance", "more than the baseline", "agreement", "seconds", "answers")
+        heads = ("question", "of", "right", "chance", "more than the baseline", "agreement", "seconds", "answers")
         shown: list[tuple[str, ...]] = [heads]
         for row in self.figures.to_pylist():
             place = f"the {row['against']}" if row["against"] == "same neuron" else row["against"]
@@ -104,7 +104,7 @@ class StudyScore:
                     _spread(row["more"], row["more_low"], row["more_high"]),
                     _number(row["alpha"]),
                     _number(row["seconds"]),
-                    f"{row['answers']:,} to {counted(row['questions'], 'question')}, {row['unsure']:,} could not tell",
+                    f"{row['answers']:,} to {counted(row['questions'], 'question')}, {row['unsure']:,} unsure",
                 )
             )
         return shown

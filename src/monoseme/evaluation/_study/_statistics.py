@@ -153,8 +153,11 @@ def alpha(unit: Ints, value: Iterable[Hashable]) -> float:
 
 
 def agreement_interval(unit: Ints, value: Iterable[Hashable], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """The observed agreement with its 95 % interval, units drawn anew."""
+    """The observed agreement with its 95 % interval, units drawn anew; Wilson's where all agree alike."""
     pairs, _ = _coincidences(unit, value)
+    shares = ratio(pairs)
+    if len(shares) and np.all(shares == shares[0]):
+        return wilson(shares[0] * len(shares), len(shares))
     return Resamples(len(pairs), resamples, seed).interval(pairs, ratio)
 
 
