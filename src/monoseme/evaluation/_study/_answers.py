@@ -60,13 +60,14 @@ class Answers:
         self._read_to = 0
         self._lines = 0
         self._people: dict[str, int] = {}
-        self._given: dict[tuple[int, int], Answer] = {}
+        self._given: list[Answer] = []
+        self._of: dict[int, dict[int, Answer]] = {}
 
     def all(self) -> list[Answer]:
         """Every answer, in the order in which they came."""
         with self._lock:
             self._refresh()
-            return list(self._given.values())
+            return list(self._given)
 
     def people(self) -> int:
         """How many have begun."""
@@ -85,7 +86,7 @@ class Answers:
         """What a person has said, by question."""
         with self._lock:
             self._refresh()
-            return {question: given for (who, question), given in self._given.items() if who == person}
+            return dict(self._of.get(person, {}))
 
     def begin(self) -> str:
         """A new person's token.
@@ -120,7 +121,7 @@ class Answers:
             person = self._people.get(token)
             if person is None:
                 raise UsageError("nobody takes part under this address")
-            known = self._given.get((person, question))
+            known = self._of.get(person, {}).get(question)
             if known is None:
                 known = Answer(person, question, choice, word, round(seconds, 2), int(time.time()))
                 self._append(asdict(known))
@@ -151,7 +152,10 @@ class Answers:
         lines = [self._parsed(line, self._lines + number) for number, line in enumerate(whole.splitlines(), 1)]
         for line in lines:
             if isinstance(line, Answer):
-                self._given.setdefault((line.person, line.question), line)
+                mine = self._of.setdefault(line.person, {})
+                if line.question not in mine:
+                    mine[line.question] = line
+                    self._given.append(line)
             else:
                 self._people.setdefault(line, len(self._people))
         self._lines += len(lines)
