@@ -102,7 +102,7 @@ def test_no_neuron_is_asked_about_again_before_all_have_been(bank, labels):
     assert len(set(first)) == len(first)
 
 
-def test_every_concept_is_equally_likely(bank, labels):
+def test_every_concept_is_equally_likely_to_be_the_first(bank, labels):
     counts = Counter(
         draw(bank, labels, StudyConfig(tests=("word",), concepts=1, controls=0, seed=seed))[0].concept
         for seed in range(600)

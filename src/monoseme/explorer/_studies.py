@@ -6,7 +6,7 @@ import hmac
 import json
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
@@ -17,13 +17,12 @@ from ..base.html import Html, element
 from ..evaluation import Study, csv_of, list_studies, new_study, open_study
 from ._images import opened
 from ._jobs import Taken
+from ._layer import HTML, PAGE
 from ._opened import NotFound, Opened
 from ._page import page
 from ._study_results import figures_table, questions_list
 
 router = APIRouter()
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
-PAGE = "text/html; charset=utf-8"
 
 
 class Studies:

@@ -18,14 +18,13 @@ from ..base.html import Html, element
 from ..evaluation import Answer, Question, Study
 from ._images import opened, thumbnail_of
 from ._jobs import Taken
+from ._layer import HTML, PAGE
 from ._opened import NotFound, Opened
 from ._page import content, document
 from ._studies import Known
 
 router = APIRouter(prefix="/study/{link}")
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 ONWARD: dict[str, Any] = {"response_class": Response, "status_code": 303, "responses": {303: {"description": "onward"}}}
-PAGE = "text/html; charset=utf-8"
 SECONDS = 8
 """What a question takes, for the promise on the first page."""
 

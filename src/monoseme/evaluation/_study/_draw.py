@@ -24,8 +24,8 @@ PLAN: dict[str, tuple[tuple[str | None, str], ...]] = {
 def draw(bank: ConceptBank, labels: Labels, config: StudyConfig) -> tuple[Question, ...]:
     """The questions of a study: a function of the bank's concepts, the labels and the configuration alone.
 
-    Every concept that has enough images is as likely as any other, but no neuron is asked about again before all have been: who
-    has seen its concepts once would know them. The images of a concept are drawn from its exemplars. An intruder of the same
+    Each concept is drawn at random from all those with enough images whose neurons have been asked about least: who has seen the
+    concepts of a neuron once would know them. The images of a concept are drawn from its exemplars. An intruder of the same
     neuron is an exemplar of another concept of it; then only concepts of neurons with several are asked about. The
     baselines, whose questions look the same, are the exemplars of a neuron parted at random, and the kept exemplars of a neuron
     with several concepts as one set.
