@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.main import get_command
@@ -31,6 +33,8 @@ CLASSES_WITH_METHODS = (
     "Causal",
     "ConceptScorer",
     "Matches",
+    "Study",
+    "StudyScore",
     "Heatmaps",
     "ReceptiveField",
     "FeatureImages",
@@ -44,6 +48,7 @@ GROUPS = {
     "What people say": ("annotate", "load_annotations", "Annotation", "Annotations"),
     "Use": ("apply_bank", "Applied", "ConceptScorer", "ablate", "steer", "export_images"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal", "match_concepts", "Matches"),
+    "Studies with people": ("new_study", "open_study", "Study", "StudyScore"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Views": ("view_layer", "view_neuron", "view_concept", "LayerView", "NeuronView", "ConceptView"),
     "Pictures": (
@@ -96,7 +101,7 @@ def cli() -> str:
         "130 stopped by Ctrl-C.",
         "",
     ]
-    for name, each in command.commands.items():
+    for name, each in _commands(command.commands):
         with typer.Context(each, info_name=f"monoseme {name}") as context:
             parts += [f"## monoseme {name}", "", (each.help or "").strip(), "", "```", context.get_usage(), "```", ""]
             parts += ["| option | meaning |", "|---|---|"]
@@ -107,6 +112,15 @@ def cli() -> str:
                     parts.append(f"| `{shown[0]}` | {shown[1]} |")
             parts.append("")
     return "\n".join(part.rstrip() for part in parts).rstrip() + "\n"
+
+
+def _commands(commands: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its whole name, those of groups included."""
+    for name, each in commands.items():
+        if hasattr(each, "commands"):
+            yield from _commands(each.commands, f"{before}{name} ")
+        else:
+            yield before + name, each
 
 
 def figures() -> str:

@@ -30,7 +30,19 @@ if TYPE_CHECKING:
         merge_concepts,
     )
     from .base import Activations, Labels
-    from .evaluation import Causal, Evaluation, Matches, causal, evaluate, judge_run, match_concepts
+    from .evaluation import (
+        Causal,
+        Evaluation,
+        Matches,
+        Study,
+        StudyScore,
+        causal,
+        evaluate,
+        judge_run,
+        match_concepts,
+        new_study,
+        open_study,
+    )
     from .explorer import Explorer, create_app, explore
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
@@ -100,6 +112,8 @@ __all__ = [
     "ReceptiveField",
     "Run",
     "Splitter",
+    "Study",
+    "StudyScore",
     "UsageError",
     "ablate",
     "activation_boxes",
@@ -134,8 +148,10 @@ __all__ = [
     "magnitude_spectrum",
     "match_concepts",
     "merge_concepts",
+    "new_study",
     "open_images",
     "open_run",
+    "open_study",
     "overlay",
     "overview",
     "receptive_field",
@@ -167,7 +183,19 @@ _ROOMS = {
         "merge_concepts",
     ),
     "base": ("Activations", "Labels"),
-    "evaluation": ("Causal", "Evaluation", "Matches", "causal", "evaluate", "judge_run", "match_concepts"),
+    "evaluation": (
+        "Causal",
+        "Evaluation",
+        "Matches",
+        "Study",
+        "StudyScore",
+        "causal",
+        "evaluate",
+        "judge_run",
+        "match_concepts",
+        "new_study",
+        "open_study",
+    ),
     "explorer": ("Explorer", "create_app", "explore"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),

@@ -27,6 +27,7 @@ from .label import label
 from .layers import layers
 from .report import report
 from .show import show
+from .study import study
 from .visualize import visualize
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ for command in (
     verify,
 ):
     app.command()(command)
+app.add_typer(study, name="study", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:

@@ -7,21 +7,41 @@ from ._evaluation import Evaluation, load_evaluation
 from ._independence import independence
 from ._judge_run import judge_activations, judge_run
 from ._matching import Matches, match_concepts, profiles
+from ._study import (
+    Answer,
+    Question,
+    Study,
+    StudyConfig,
+    StudyScore,
+    csv_of,
+    list_studies,
+    new_study,
+    open_study,
+)
 
 __all__ = [
     "BASELINES",
     "CATALOGUE",
     "VERDICTS",
+    "Answer",
     "Causal",
     "Evaluation",
     "Matches",
+    "Question",
+    "Study",
+    "StudyConfig",
+    "StudyScore",
     "causal",
+    "csv_of",
     "evaluate",
     "independence",
     "judge_activations",
     "judge_run",
+    "list_studies",
     "load_causal",
     "load_evaluation",
     "match_concepts",
+    "new_study",
+    "open_study",
     "profiles",
 ]

@@ -52,12 +52,13 @@ class Resamples:
 
     def __init__(self, clusters: int, resamples: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        self._weights = np.zeros((resamples, clusters))
+        self.weights = np.zeros((resamples, clusters))
+        """(R, D) how often each cluster was drawn."""
         if clusters:
-            self._weights[:] = random.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+            self.weights[:] = random.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
 
     def __len__(self) -> int:
-        return len(self._weights)
+        return len(self.weights)
 
     def interval(self, sums: npt.NDArray[np.float64], statistic: Statistic) -> Interval:
         """The statistic (..., S) -> (...) of the sums (D, S) over all clusters, and its interval.
@@ -66,7 +67,7 @@ class Resamples:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             value = float(statistic(sums.sum(0)))
-            drawn = statistic(self._weights @ sums)
+            drawn = statistic(self.weights @ sums)
         drawn = drawn[np.isfinite(drawn)]
         if not np.isfinite(value) or np.count_nonzero(sums.any(1)) < 2 or len(drawn) == 0:
             return Interval(value if np.isfinite(value) else np.nan, np.nan, np.nan)

@@ -16,11 +16,13 @@ from starlette.exceptions import HTTPException
 
 from ..base import MonosemeError, UsageError
 from ..runs import Run
-from . import _beside, _concept, _elsewhere, _images, _jobs, _layer, _marks, _neuron
+from . import _beside, _concept, _elsewhere, _images, _jobs, _layer, _marks, _neuron, _studies, _study
+from ._document import document
 from ._jobs import Jobs, Taken
 from ._opened import NotFound, Opened
 from ._page import asset, assets, error_page
-from ._safety import HEADERS, Guard, Safety
+from ._safety import HEADERS, READS, Guard, Safety, is_open
+from ._studies import Studies
 
 THREADS = 12
 """Requests that are worked on at once; more only wait for each other, and each takes memory of its own."""
@@ -46,7 +48,8 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.opened, app.state.jobs, app.state.guard = Opened(run), Jobs(), guard
-    for each in (_layer, _neuron, _beside, _concept, _elsewhere, _marks, _images, _jobs):
+    app.state.studies = Studies(run.path)
+    for each in (_layer, _neuron, _beside, _concept, _elsewhere, _marks, _images, _jobs, _studies, _study):
         app.include_router(each.router)
 
     @app.get("/assets/{name}", response_class=Response, include_in_schema=False)
@@ -57,6 +60,7 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
         kept = "private, max-age=31536000, immutable" if asset(name).endswith(f"?v={v}") else "private, no-cache"
         return Response(content, media_type=kind, headers={"cache-control": kept})
 
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI asks for it in this way
     app.add_exception_handler(MonosemeError, _failed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -67,9 +71,10 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
 
 def _said(request: Request, status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """An error as JSON for what asks for data, and as a page for people."""
-    if request.url.path.startswith("/api/"):
+    if request.url.path.startswith("/api/") or request.method not in READS:
         return JSONResponse({"error": sentence}, status, headers)
-    return Response(error_page(status, sentence), status, headers, media_type="text/html; charset=utf-8")
+    page = error_page(status, sentence, alone=is_open(request.url.path))
+    return Response(page, status, headers, media_type="text/html; charset=utf-8")
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -47,11 +47,17 @@ def image(
         raise NotFound(f"there is no image {image_id}; the run holds {len(now):,}, numbered from 0")
     if now.manifest.thumbnails is None:
         raise NotFound("the run holds no thumbnails (it was made with --no-thumbnails)")
-    content = now.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
-    if content is None or content[:2] != b"\xff\xd8":
-        raise MonosemeError(f"the thumbnail of image {image_id} is damaged; embed again with --overwrite")
+    content = thumbnail_of(now, image_id)
     kept = "private, max-age=31536000, immutable" if v and v == version(now) else "private, max-age=60"
     return Response(content, media_type="image/jpeg", headers={"cache-control": kept})
+
+
+def thumbnail_of(run: Run, image_id: int) -> bytes:
+    """A JPEG as the run keeps it; what is none is not passed on."""
+    content: bytes | None = run.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
+    if content is None or content[:2] != b"\xff\xd8":
+        raise MonosemeError(f"the thumbnail of image {image_id} is damaged; embed again with --overwrite")
+    return content
 
 
 def version(run: Run) -> str:

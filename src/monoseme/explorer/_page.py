@@ -15,7 +15,7 @@ from ..base import printable
 from ..base.html import Html, element, joined
 from ..views import charts
 
-SCRIPTS = ("page.js", "layer.js", "neuron.js", "concept.js")
+SCRIPTS = ("page.js", "layer.js", "neuron.js", "study.js", "concept.js")
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -72,36 +72,49 @@ def page(
     place: Place, title: str, parts: Sequence[Html], *, scripts: Sequence[str] = (), data: dict[str, Any] | None = None
 ) -> bytes:
     """A whole HTML document. Its scripts and styles are files of ours; `data` goes along as JSON, which nothing runs."""
+    inside = [element("a", "to the content", href="#content", class_="skip"), _header(place), *content(parts)]
+    return document(f"{printable(title, 80)} - monoseme", inside, scripts=("page.js", *scripts), data=data)
+
+
+def document(
+    title: str, inside: Sequence[Html], *, scripts: Sequence[str], data: dict[str, Any] | None = None
+) -> bytes:
+    """A whole HTML document of what is inside its body, with nothing around that."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{printable(title, 80)} - monoseme"),
+        element("title", title),
         element("link", rel="icon", href=asset("icon.svg")),
         element("link", rel="stylesheet", href=asset("explorer.css")),
-        *(element("script", src=asset(name), defer="") for name in ("page.js", *scripts)),
+        *(element("script", src=asset(name), defer="") for name in scripts),
     )
-    inside = [
-        element("a", "to the content", href="#content", class_="skip"),
-        _header(place),
-        element("main", *parts, id="content", tabindex="-1"),
-        element("p", id="said", role="status", class_="said"),
-    ]
+    body = [*inside]
     if data is not None:
-        inside.append(element("script", json_text(data), type="application/json", id="data"))
-    whole = element("html", head, element("body", *inside), lang="en")
+        body.append(element("script", json_text(data), type="application/json", id="data"))
+    whole = element("html", head, element("body", *body), lang="en")
     return joined([Html("<!doctype html>\n"), whole, Html("\n")]).encode("utf-8", "replace")
 
 
-def error_page(status: int, sentence: str, place: Place | None = None) -> bytes:
-    """A page that says what is wrong, and what to do."""
+def content(parts: Sequence[Html]) -> list[Html]:
+    """The content of a page, and the line that screen readers speak."""
+    return [
+        element("main", *parts, id="content", tabindex="-1"),
+        element("p", id="said", role="status", class_="said"),
+    ]
+
+
+def error_page(status: int, sentence: str, place: Place | None = None, *, alone: bool = False) -> bytes:
+    """A page that says what is wrong, and what to do; with no way to other pages where it stands alone."""
     parts = [
         element("h1", _NAMES.get(status, "That did not work")),
         element("p", f"{sentence[:1].upper()}{sentence[1:]}.", class_="lead"),
     ]
     if place is not None:
         parts.append(element("p", element("a", "Back to the layer", href=place.base)))
+    if alone:
+        return document(_NAMES.get(status, "error"), content(parts), scripts=())
     return page(place or Place(""), _NAMES.get(status, "error"), parts)
 
 
@@ -131,4 +144,5 @@ def _header(place: Place) -> Html:
     nav = element("nav", element("span", "banks ", class_="faint"), *links, aria_label="banks") if links else Html()
     home = element("a", "monoseme", href="/", class_="home")
     name = element("span", printable(place.run, 40), class_="run") if place.run else Html()
-    return element("header", home, name, nav, class_="top")
+    studies = element("a", "studies", href="/studies") if place.run else Html()
+    return element("header", home, name, nav, studies, class_="top")

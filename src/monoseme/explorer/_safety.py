@@ -36,7 +36,10 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-_READS = ("GET", "HEAD")
+READS = ("GET", "HEAD")
+OPEN = ("/study/", "/assets/")
+"""What is answered without the token: a study, whose address has one of its own, and what comes with the package, which says
+nothing of the run."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Guard:
         if len(headers.getlist("host")) != 1 or not self.knows(host):
             return 421, "this explorer does not answer to that host name; use the address that monoseme explore printed"
         site = headers.get("sec-fetch-site")
-        if method in _READS:
+        if method in READS:
             if site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") not in ("navigate", None):
                 return 403, "pages of other sites may not read the explorer"
             return None
@@ -153,11 +156,20 @@ class Safety:
                 "set-cookie": f"{cookie}={guard.token}; HttpOnly; SameSite=Strict; Path=/",
             }
             await _answer(safe, 303, b"", out)
-        elif not guard.shows_token(cookie, headers):
+        elif not is_open(scope["path"]) and not guard.shows_token(cookie, headers):
             sentence = "this explorer asks for its token; open the whole address that monoseme explore printed"
             await _refuse(scope, safe, 401, sentence)
         else:
             await self._app(scope, _bounded(receive), safe)
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is answered without the token.
+
+    >>> is_open("/study/x/y"), is_open("/studies"), is_open("/api/run")
+    (True, False, False)
+    """
+    return path.startswith(OPEN)
 
 
 def is_loopback(host: str) -> bool:
@@ -200,10 +212,11 @@ def _bounded(receive: Receive) -> Receive:
 
 
 async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:
-    if scope["path"].startswith("/api/"):
+    if scope["path"].startswith("/api/") or scope["method"] not in READS:
         body, kind = json.dumps({"error": sentence}).encode(), "application/json"
     else:
-        body, kind = error_page(status, sentence), "text/html; charset=utf-8"
+        page = error_page(status, sentence, alone=is_open(scope["path"]))
+        body, kind = page, "text/html; charset=utf-8"
     await _answer(send, status, b"" if scope["method"] == "HEAD" else body, {"content-type": kind})
 
 

@@ -51,6 +51,7 @@ class Thumbnails:
             scale = self.size / max(image.size)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        small.info = {}  # a JPEG's comment would be written again
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=self.quality)
         return buffer.getvalue()

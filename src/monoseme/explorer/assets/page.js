@@ -15,7 +15,7 @@ const fetched = async (address, options) => {
   } catch {
     sentence = new DOMParser().parseFromString(text, "text/html").querySelector("main p")?.textContent ?? sentence;
   }
-  throw new Error(sentence);
+  throw Object.assign(new Error(sentence), { status: answer.status });
 };
 
 const copy = async (text) => {
