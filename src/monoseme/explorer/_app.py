@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,24 +17,31 @@ from starlette.exceptions import HTTPException
 
 from ..base import MonosemeError, UsageError
 from ..runs import Run
-from . import _concept, _images, _jobs, _layer, _neuron
+from . import _concept, _feature, _heat, _images, _jobs, _layer, _network, _neuron, _save, _try
+from ._distribution import Distributions
+from ._feature import Features
 from ._jobs import Jobs, Taken
+from ._network import Given, Network
 from ._opened import NotFound, Opened
 from ._page import asset, assets, error_page
 from ._safety import HEADERS, Guard, Safety
+from ._sight import Sights
 
 THREADS = 12
 """Requests that are worked on at once; more only wait for each other, and each takes memory of its own."""
+NOTHING = Given()
 ABOUT = "Each page has a JSON twin: put /api before its path."
 
 
-def make_app(run: Run, guard: Guard) -> FastAPI:
-    """The application that shows a run."""
+def make_app(run: Run, guard: Guard, given: Given = NOTHING) -> FastAPI:
+    """The application that shows a run, with the model and the images that are given."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
+        app.state.network.close()
+        app.state.distributions.close()
         app.state.opened.later.close()
 
     app = FastAPI(
@@ -46,7 +54,10 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.opened, app.state.jobs, app.state.guard = Opened(run), Jobs(), guard
-    for each in (_layer, _neuron, _concept, _images, _jobs):
+    app.state.network, app.state.sights = Network(app.state.opened, given), Sights(given.images)
+    app.state.features, app.state.distributions = Features(), Distributions()
+    app.state.pictures = asyncio.Semaphore(_try.AT_ONCE)
+    for each in (_layer, _neuron, _concept, _images, _save, _jobs, _network, _heat, _feature, _try):
         app.include_router(each.router)
 
     @app.get("/assets/{name}", response_class=Response, include_in_schema=False)

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy.typing as npt
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from ..base import counted, printable
 from ..base.html import Html, element, joined
 from ..views import ConceptView, view_concept
-from ._bank import Bank
+from ._bank import Bank, Number, exists
+from ._feature import TheFeatures, gallery, slots
+from ._heat import concept_address, pointer
 from ._images import LARGEST, thumbnails
+from ._network import Network, TheNetwork
 from ._opened import Fact, NotFound, OpenedBank
 from ._page import page
 from ._take import command, python_line, take_along
@@ -25,7 +28,6 @@ NEAREST = 8
 LABELS = 12
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
-Number = Annotated[int, Path(ge=0, le=LARGEST, description="its row in the bank's vectors")]
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=LARGEST, description=f"which {PER_PAGE} images, from 1")]
 
 
@@ -106,7 +108,7 @@ def concept_json(bank: Bank, concept: Number, number: PageNumber = 1) -> Concept
 @router.get("/api/banks/{layer}/{bank}/concept/{concept}/vector")
 def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
     """The vector of a concept, to steer with, and its detector, to find with."""
-    _exists(bank, concept)
+    exists(bank, concept)
     detectors = bank.bank.detectors
     return VectorAnswer(
         concept=concept,
@@ -116,7 +118,9 @@ def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
 
 
 @router.get("/banks/{layer}/{bank}/concept/{concept}", **HTML)
-def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Response:
+def concept_page(
+    bank: Bank, concept: Number, model: TheNetwork, features: TheFeatures, number: PageNumber = 1
+) -> Response:
     """One concept: what it is of, and its strongest images in the whole data set."""
     view, place = _view(bank, concept), bank.place()
     found = view.concept
@@ -130,21 +134,17 @@ def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Respons
         element("p", lead, class_="lead"),
         element("section", element("h2", "Evidence"), _evidence(view)),
         element("section", *_what(bank, view), class_="columns"),
-        element("section", *_top(bank, view, number), id="images"),
+        element("section", *_top(bank, view, number, model), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
+        element("section", *gallery(bank, model, features, slots(bank, found.direction, [concept]))),
         element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
     ]
     named = f"concept {found.number} of {bank.layer}"
-    return Response(page(place, named, parts), media_type="text/html; charset=utf-8")
-
-
-def _exists(bank: OpenedBank, concept: int) -> None:
-    if concept >= len(bank.bank):
-        raise NotFound(f"there is no concept {concept}; the bank holds {len(bank.bank):,}, numbered from 0")
+    return Response(page(place, named, parts, scripts=["heat.js", "feature.js"]), media_type="text/html; charset=utf-8")
 
 
 def _view(bank: OpenedBank, concept: int) -> ConceptView:
-    _exists(bank, concept)
+    exists(bank, concept)
     evaluation = bank.evaluation if bank.evaluated else None
     return view_concept(bank.bank, concept, bank.run, labels=bank.labels, evaluation=evaluation, nearest=NEAREST)
 
@@ -234,7 +234,7 @@ def _counts(name: str, counts: Sequence[tuple[str, int]], whole: int) -> Html:
     return element("div", element("h2", name), element("ul", *items, class_="plain counts"), rest)
 
 
-def _top(bank: OpenedBank, view: ConceptView, number: int) -> list[Html]:
+def _top(bank: OpenedBank, view: ConceptView, number: int, model: Network) -> list[Html]:
     found, pages = _images(bank, view, number), _pages(bank)
     marks = [
         " ".join(word for word, is_so in (("held out", each.held_out), ("exemplar", each.exemplar)) if is_so)
@@ -249,6 +249,7 @@ def _top(bank: OpenedBank, view: ConceptView, number: int) -> list[Html]:
             for each, mark in zip(found, marks, strict=True)
         ],
         marks=[("held out" if each.held_out else None) for each in found],
+        heat=concept_address(bank, view.concept.number),
     )
     held = sum(each.held_out for each in found)
     said = (
@@ -270,7 +271,8 @@ def _top(bank: OpenedBank, view: ConceptView, number: int) -> list[Html]:
         aria_label="pages",
         class_="steps",
     )
-    return [element("h2", "Strongest images"), element("p", f"{said}.", class_="faint"), pictures, nav]
+    pointed = pointer(model, bank, view.concept.direction, "the concept")
+    return [element("h2", "Strongest images"), element("p", f"{said}.", class_="faint"), pointed, pictures, nav]
 
 
 def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
@@ -280,10 +282,11 @@ def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
         near = bank.bank[other]
         ids = near.image_ids[:6]
         facts = [Fact(row["uri"], row["label"]) for row in bank.run.images(ids, ["uri", "label"]).to_pylist()]
+        heat = concept_address(bank, other)
         name = element("a", f"concept {other}", href=f"{base}/concept/{other}")
         said = f" of {bank.bank.start_name} {near.direction}, cosine {cosine:.2f} "
         label = element("span", bank.labels.commonest(near.image_ids, 2, 40), class_="faint")
-        rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts)))
+        rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts, heat=heat)))
     if not rows:
         return element("p", "There is no other.", class_="faint")
     return element("ul", *rows, class_="plain near")

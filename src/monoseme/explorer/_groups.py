@@ -14,6 +14,7 @@ from ..views import NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
 from ..views.pieces import number
 from ._cut import Cut, letter, vectors_of
+from ._heat import direction_address, group_address
 from ._images import address, described, listed, tile
 from ._opened import NEURONS, OpenedBank
 
@@ -45,18 +46,20 @@ def groups(bank: OpenedBank, found: Cut) -> Html:
     view = found.view
     tiles = _tiles(bank, view.direction, view.band)
 
-    def pictures(places: npt.NDArray[np.int64]) -> Html:
-        return listed([tiles[place] for place in places.tolist()])
+    def pictures(places: npt.NDArray[np.int64], heat: str) -> Html:
+        return listed([tiles[place] for place in places.tolist()], heat)
 
     made = []
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
-        lines = [_heading(bank, found, place, concept), _facts(view, concept), pictures(members)]
+        heat = group_address(bank, view.direction, found.choice, place)
+        lines = [_heading(bank, found, place, concept), _facts(view, concept), pictures(members, heat)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
         head = element("h3", f"dropped: {counted(len(dropped), 'image')}")
-        made.append(element("article", head, pictures(dropped), class_="group dropped bar-grey"))
+        itself = direction_address(bank, view.direction)
+        made.append(element("article", head, pictures(dropped, itself), class_="group dropped bar-grey"))
     return joined(made)
 
 

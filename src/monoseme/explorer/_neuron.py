@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from ..base.html import Html, element
-from ._bank import Bank
+from ._bank import Bank, Direction
 from ._choice import Asked, Choice, asked
 from ._controls import controls
 from ._cut import Cut, cut, letter, vectors_of
 from ._dendrogram import dendrogram
+from ._feature import TheFeatures, gallery, slots
 from ._groups import charts_of, groups, similar, summary
-from ._images import LARGEST
+from ._heat import pointer
+from ._network import TheNetwork
 from ._opened import OpenedBank
 from ._page import page
 
 router = APIRouter()
 
-Direction = Annotated[int, Path(ge=0, le=LARGEST, description="neuron number, or row of the directions")]
 Wanted = Annotated[Asked, Depends(asked)]
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
@@ -81,7 +82,9 @@ class NeuronAnswer(BaseModel):
 
 
 @router.get("/banks/{layer}/{bank}/neuron/{direction}", **HTML)
-def neuron_page(bank: Bank, direction: Direction, wanted: Wanted, request: Request) -> Response:
+def neuron_page(
+    bank: Bank, direction: Direction, wanted: Wanted, request: Request, model: TheNetwork, features: TheFeatures
+) -> Response:
     """One neuron, with its tree, its concepts and the controls to split it otherwise."""
     found = _cut(bank, direction, wanted)
     view, place = found.view, bank.place()
@@ -109,7 +112,12 @@ def neuron_page(bank: Bank, direction: Direction, wanted: Wanted, request: Reque
             controls(bank, found, read_only),
             class_="cutting",
         ),
-        element("section", element("h2", "Concepts"), element("div", groups(bank, found), id="groups")),
+        element(
+            "section",
+            element("h2", "Concepts"),
+            pointer(model, bank, direction, "its concept"),
+            element("div", groups(bank, found), id="groups"),
+        ),
         element(
             "section",
             element("h2", "How alike the vectors are"),
@@ -128,8 +136,11 @@ def neuron_page(bank: Bank, direction: Direction, wanted: Wanted, request: Reque
             element("h2", "Exemplars beside each other"),
             element("div", element("p", "being drawn ...", class_="faint"), id="charts", class_="charts"),
         ),
+        element("section", *gallery(bank, model, features, slots(bank, direction, _numbers(bank, direction)))),
     ]
-    return Response(page(place, named, parts, scripts=["neuron.js"]), media_type="text/html; charset=utf-8")
+    return Response(
+        page(place, named, parts, scripts=["neuron.js", "heat.js", "feature.js"]), media_type="text/html; charset=utf-8"
+    )
 
 
 @router.get("/banks/{layer}/{bank}/neuron/{direction}/cut", **HTML)
@@ -192,6 +203,10 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
             divides=None if tree.divides is None else tree.divides.tolist(),
         ),
     )
+
+
+def _numbers(bank: OpenedBank, direction: int) -> list[int]:
+    return [concept.number for concept in bank.bank.for_direction(direction)]
 
 
 def _cut(bank: OpenedBank, direction: int, wanted: Asked) -> Cut:

@@ -15,7 +15,9 @@ from ..base import printable
 from ..base.html import Html, element, joined
 from ..views import charts
 
-SCRIPTS = ("page.js", "layer.js", "neuron.js")
+SCRIPTS = ("page.js", "layer.js", "neuron.js", "heat.js", "feature.js", "try.js")
+TOOLS = (("try", "try an image"),)
+"""Further pages of a bank, by the end of their address."""
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -131,4 +133,8 @@ def _header(place: Place) -> Html:
     nav = element("nav", element("span", "banks ", class_="faint"), *links, aria_label="banks") if links else Html()
     home = element("a", "monoseme", href="/", class_="home")
     name = element("span", printable(place.run, 40), class_="run") if place.run else Html()
-    return element("header", home, name, nav, class_="top")
+    tools = Html()
+    if place.bank is not None:
+        more = [element("a", text, href=f"{place.base}/{end}") for end, text in TOOLS]
+        tools = element("nav", *more, aria_label="more of the bank", class_="tools")
+    return element("header", home, name, nav, tools, class_="top")
