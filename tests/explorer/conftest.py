@@ -47,3 +47,18 @@ def served(made) -> Iterator[str]:
     """The address of an explorer that answers, without the slash at its end."""
     with ms.Explorer(made.path, port=0).start() as explorer:
         yield explorer.url.rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def seeing(made, small_model) -> Iterator[TestClient]:
+    """As `client`, with the run's model and images at hand."""
+    app = ms.create_app(made.path, model=small_model)
+    with TestClient(app, base_url=HERE, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def watching(made, small_model) -> Iterator[str]:
+    """As `served`, with the run's model and images at hand."""
+    with ms.Explorer(made.path, port=0, model=small_model).start() as explorer:
+        yield explorer.url.rstrip("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from ..base.html import Html, element
+from ..models import give_back_memory
 from ._bank import Bank
 from ._heat import concept_aim, direction_aim
 from ._images import LARGEST
@@ -63,16 +64,19 @@ class Features:
 
     def __init__(self) -> None:
         self._made: OrderedDict[Key, tuple[int, bytes]] = OrderedDict()
+        self._times: Counter[Key] = Counter()
         self._making: tuple[Key, Job] | None = None
 
-    def begin(self, key: Key, job: Job) -> None:
-        """Say what is being made."""
+    def begin(self, key: Key, job: Job) -> int:
+        """Say what is being made; gives a seed, another one each time that the same is made."""
         self._making = (key, job)
+        return self._times[key]
 
     def keep(self, key: Key, job: Job, content: bytes) -> str:
         """Keep a finished image; gives its address."""
         self._made.pop(key, None)
         self._made[key] = (job.number, content)
+        self._times[key] += 1
         while len(self._made) > KEPT:
             self._made.popitem(last=False)
         return _address(job.number)
@@ -111,12 +115,13 @@ TheFeatures = Annotated[Features, Depends(_features)]
 @router.post("/api/banks/{layer}/{bank}/feature", status_code=202)
 def begin(bank: Bank, wanted: Wanted, model: TheNetwork, jobs: TheJobs, features: TheFeatures) -> JobAnswer:
     """Make an image that drives a concept or a direction. It writes nothing into the run."""
+    model.require()
     aim, key = wanted.aim(bank), wanted.key(bank)
 
     def work(job: Job) -> str:
-        features.begin(key, job)
+        seed = features.begin(key, job)
         job.stage, job.between = "loading the model", model.give_way
-        return features.keep(key, job, model.ask(lambda network: make(network, bank, aim, job)).result())
+        return features.keep(key, job, model.ask(lambda network: make(network, bank, aim, seed, job)).result())
 
     return jobs.begin("picture", work).answer()
 
@@ -131,13 +136,16 @@ def picture(job: Annotated[int, Path(ge=0, le=LARGEST)], features: TheFeatures) 
     return Response(features.content(job), media_type="image/png")
 
 
-def make(model: Model, bank: OpenedBank, aim: Aim, progress: Job) -> bytes:
+def make(model: Model, bank: OpenedBank, aim: Aim, seed: int, progress: Job) -> bytes:
     """An image that drives a direction of the bank's layer, as PNG."""
     from ..visualize.feature import feature_images
 
     progress.check()
     raw = bank.bank.frame.fold(aim.vector[None])
-    made = feature_images(model, bank.layer, raw, progress=progress, steps=STEPS)
+    try:
+        made = feature_images(model, bank.layer, raw, steps=STEPS, seed=seed, progress=progress)
+    finally:
+        give_back_memory()
     with io.BytesIO() as file:
         made.picture(0).save(file, "PNG")
         return file.getvalue()
@@ -182,7 +190,7 @@ def _figure(address: str, slot: _Slot, made: str | None, job: int | None) -> Htm
         element("figcaption", slot.name),
         element("progress", hidden="", aria_label=f"making {alt}"),
         element("p", class_="state small"),
-        element("button", "make it" if made is None else "make it again", type="button", aria_label=f"make {alt}"),
+        element("button", "make it" if made is None else "make another", type="button", aria_label=f"make {alt}"),
         element("button", "stop", type="button", hidden="", class_="stop", aria_label=f"stop making {alt}"),
         data_address=address,
         **whole,

@@ -92,6 +92,11 @@ class Network:
                 return f"{error}; {HOW}"
         return None
 
+    def require(self) -> None:
+        """Raise a `UsageError` that says why there is no model, where there is none."""
+        if (missing := self.missing) is not None:
+            raise UsageError(missing)
+
     def ask(self, function: Callable[[Model], T]) -> Future[T]:
         """What a function makes of the model, sooner or later.
 
@@ -102,8 +107,7 @@ class Network:
         MonosemeError
             Too much waits for it.
         """
-        if (missing := self.missing) is not None:
-            raise UsageError(missing)
+        self.require()
         if self._questions.qsize() >= WAITING:
             raise MonosemeError("the model has too much to do; try again in a moment")
         future: Future[T] = Future()

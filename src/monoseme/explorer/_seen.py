@@ -27,7 +27,7 @@ LONGEST = 20
 """How many times as long as wide a picture may be: brought to the model's input, a longer one would fill the memory."""
 CONCEPTS, NEURONS, NEAREST, PREDICTIONS = 12, 8, 12, 5
 """How many of each are told."""
-TILE = 200
+TILE = 140
 SHOWN = Thumbnails(size=480, quality=85)
 
 Floats = npt.NDArray[np.float32]

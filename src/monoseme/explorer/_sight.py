@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import BaseModel
 
 from ..base.html import data_uri
+from ..models import give_back_memory
 from ._opened import OpenedBank
 from ._photographs import Photographs, Source
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from ..use import Heatmaps
     from ..visualize import Finder
 
-SIDE = 320
+SIDE = 220
 """Longest side of an overlaid picture in pixels."""
 KEPT = 400
-"""Overlaid pictures that are kept in memory, of some 15 kB each."""
+"""Overlaid pictures that are kept in memory, of some 10 kB each."""
 QUALITY = 80
 
 
@@ -81,13 +82,15 @@ class Sight:
     def picture(self, model: Model, picture: Image.Image, aims: Sequence[Aim], size: int = SIDE) -> list[HeatAnswer]:
         """Where in a picture each of several directions is."""
         maps = self._find(model)([picture], np.stack([aim.vector for aim in aims]))
-        return [_overlaid(maps, picture, row, aim, size) for row, aim in enumerate(aims)]
+        small = ImageOps.contain(picture, (2 * size, 2 * size), Image.Resampling.LANCZOS)
+        return [_overlaid(maps, small, row, aim, size) for row, aim in enumerate(aims)]
 
     def _find(self, model: Model) -> Finder:
         from ..visualize import Finder
 
         if self._finder is None or self._finder[0] is not model:
             self._finder = (model, Finder(self._bank.bank, self._bank.run, model))
+            give_back_memory()  # measuring the receptive field takes far more than looking
         return self._finder[1]
 
 

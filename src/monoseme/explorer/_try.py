@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from ..base import MonosemeError, UsageError
+from ..base import MonosemeError
 from ..base.html import Html, element
 from ..use import RATE
 from ._bank import Bank
@@ -90,8 +90,7 @@ async def try_picture(
     concept: Concepts = [],  # noqa: B006  # FastAPI copies it
 ) -> TryAnswer:
     """Which concepts and neurons fire most in a picture, and where. The picture is never written, and forgotten with the answer."""
-    if model.missing is not None:
-        raise UsageError(model.missing)
+    model.require()
     held = request.app.state.pictures
     if held.locked():
         raise MonosemeError("several pictures are being looked at already; try again in a moment")

@@ -20,7 +20,7 @@ for (const figure of document.querySelectorAll("[data-feature]")) {
         picture.alt = box.dataset.alt;
         await picture.decode();
         box.replaceChildren(picture);
-        make.textContent = "make it again";
+        make.textContent = "make another";
         say(`${box.dataset.alt} is made`);
       }
     } catch (error) {

@@ -34,6 +34,13 @@
     told.textContent = text;
     told.className = `faint small ${kind}`;
   };
+  const centre = (map, tile) => { // over its tile, but within the window
+    const box = tile.getBoundingClientRect();
+    const left = box.left + (box.width - map.naturalWidth) / 2;
+    const most = document.documentElement.clientWidth - map.naturalWidth - 4;
+    map.style.left = `${Math.max(4, Math.min(most, left)) - box.left}px`;
+    map.style.top = `${(box.height - map.naturalHeight) / 2}px`;
+  };
   const show = async (tile, aloud = false) => {
     const address = addressOf(tile);
     if (shown === tile && tile.querySelector(".heat")) return;
@@ -55,6 +62,7 @@
       await map.decode();
       if (shown !== tile) return;
       tile.append(map);
+      centre(map, tile);
       tell(words);
       if (aloud) say(words);
     } catch (error) {

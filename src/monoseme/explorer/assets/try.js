@@ -19,9 +19,9 @@
   const link = (text, href) => make("a", text, { href });
   const percent = (share) => { // never more certain than the sample is
     const value = 100 * share;
-    return value > 99.95 ? "all" : `${value > 99 ? value.toFixed(1) : value.toFixed(0)} %`;
+    return value > 99.95 ? "any" : `${value > 99 ? value.toFixed(1) : value.toFixed(0)} %`;
   };
-  const meter = (strength) => make("meter", [], { max: 2, high: 1, value: Math.max(0, Math.min(2, strength)), ariaLabel: `strength ${strength.toFixed(2)}` });
+  const meter = (strength) => make("meter", [], { max: 2, low: 0.9999, high: 1, optimum: 2, value: Math.max(0, Math.min(2, strength)), ariaLabel: `strength ${strength.toFixed(2)}` });
   const map = (heat, name) => heat && make("img", [], { src: heat.picture, alt: `where ${name} is: ${heat.where}`, className: "where" });
 
   const card = (each, name, title, lines) =>
