@@ -14,6 +14,7 @@ from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ..base import MonosemeError, UsageError
 from ..runs import Run
@@ -71,6 +72,7 @@ def make_app(run: Run, guard: Guard, given: Given = NOTHING) -> FastAPI:
     app.add_exception_handler(MonosemeError, _failed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _cut_off)
     app.add_exception_handler(Exception, _broken)
     app.add_middleware(Safety, guard=guard)
     return app
@@ -100,6 +102,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = str(first["loc"][-1])[:60]
     return _said(request, 422, f"{where} is not right: {str(first['msg']).lower()[:200]}")
+
+
+async def _cut_off(request: Request, error: Exception) -> Response:
+    return _said(request, 413, "the request was cut off, or is longer than it may be")
 
 
 async def _broken(request: Request, error: Exception) -> Response:

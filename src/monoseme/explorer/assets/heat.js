@@ -122,6 +122,7 @@
       step(event.target, event.key);
     });
     seen.addEventListener("change", hide);
+    told.dataset.ready = "yes";
     rove();
     const groups = document.getElementById("groups"); // drawn anew while the line moves
     if (groups) new MutationObserver(() => { hide(); rove(); }).observe(groups, { childList: true });
