@@ -15,6 +15,7 @@ from ..base.html import data_uri
 from ..images import BadImage, Thumbnails, decode
 from ..use import RATE
 from ._distribution import Sample
+from ._network import ModelAnswer
 from ._opened import NotFound, OpenedBank
 from ._sight import Aim, HeatAnswer, Sight
 
@@ -94,6 +95,7 @@ class TryAnswer(BaseModel):
     firing : how many concepts fire, None before the whole layer has been read
     expected : how many do in an image like the run's
     no_heat : why there is nothing of where things are, None where there is
+    model : what looked at it
     """
 
     width: int
@@ -108,6 +110,7 @@ class TryAnswer(BaseModel):
     nearest: list[NearImage]
     predictions: list[Prediction]
     no_heat: str | None
+    model: ModelAnswer | None = None
 
 
 class Passed(NamedTuple):

@@ -197,7 +197,7 @@ def explore(
     browser : bool
         Whether to open a browser.
     read_only : bool
-        Whether to refuse all writes.
+        Whether to refuse all that changes the run. Looking through the model changes nothing and goes on.
     block : bool
         Whether to return only when Ctrl-C ends it. Otherwise it goes on in the background, as a notebook wants it, until the
         `Explorer` that is returned is closed.

@@ -108,6 +108,7 @@ async def try_picture(
             return looked_at(network, bank, sight, found, sample, distribution.levels, concept)
 
         answer = await asyncio.wrap_future(model.ask(look))
+        answer.model = model.answer()
         answer.nearest = await run_in_threadpool(on_one_core, lambda: nearest(bank, found.embedding))
         return answer
 

@@ -53,7 +53,10 @@
     const predicted = found.predictions.map((each) => make("li", [make("meter", [], { max: 1, value: each.probability, ariaLabel: percent(each.probability) }), " ", make("b", `${(100 * each.probability).toFixed(0)} %`), ` ${each.label}`]));
     const head = make("div", [
       make("img", [], { src: found.picture, alt: "the picture that is tried", className: "tried" }),
-      make("div", predicted.length ? [make("h2", "What the model says"), make("ul", predicted, { className: "plain counts" })] : []),
+      make("div", [
+        ...(predicted.length ? [make("h2", "What the model says"), make("ul", predicted, { className: "plain counts" })] : []),
+        make("p", `Seen by ${found.model.spec} on ${found.model.device}; its weights take ${(found.model.memory / 1e6).toFixed(1)} MB.`, { className: "faint small" }),
+      ]),
     ], { className: "columns" });
     const some = `${found.sample.toLocaleString("en")} images of the run`;
     const where = found.no_heat ? ` Where they are cannot be shown: ${found.no_heat}.` : " Each picture shows where it is, and is pale elsewhere.";
