@@ -37,7 +37,7 @@ def test_pointing_at_an_image_lays_the_map_of_its_concept_over_it_and_says_where
     tile = page.locator("#groups article li").first
     tile.hover()
     page.wait_for_selector(".heat")
-    number = tile.get_attribute("data-image")
+    number = tile.locator("img").first.get_attribute("data-image")
     told = page.request.get(f"{watching}/api{CALIBRATED}/neuron/6/heat/{number}?group=0").json()
     assert page.locator(".heat").get_attribute("src") == told["picture"]
     words = f"Where concept A is in image {number}: {told['where']}."

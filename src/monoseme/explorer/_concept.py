@@ -136,7 +136,7 @@ def concept_page(
         element("section", *_what(bank, view), class_="columns"),
         element("section", *_top(bank, view, number, model), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
-        element("section", *gallery(bank, model, features, slots(bank, found.direction, [concept]))),
+        element("section", *gallery(bank, model, features, slots(bank, found.direction, [concept])), data_live=""),
         element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
     ]
     named = f"concept {found.number} of {bank.layer}"

@@ -122,7 +122,7 @@ def pointer(model: Network, bank: OpenedBank, direction: int, concept: str) -> H
     """
     if (missing := model.missing) is not None:
         text = f"Where in the images it is cannot be shown: {missing}."
-        return element("p", text, id="sight", class_="faint small", data_model="missing")
+        return element("p", text, id="sight", class_="faint small", data_model="missing", data_live="")
     options = [element("option", concept, value="concept")]
     itself = None
     if bank.bank.start(direction) is not None:
@@ -137,4 +137,5 @@ def pointer(model: Network, bank: OpenedBank, direction: int, concept: str) -> H
         line,
         element("p", keys, id="sight", class_="faint small", data_model=model.answer().state),
         class_="pointer",
+        data_live="",
     )

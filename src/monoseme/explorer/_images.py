@@ -107,6 +107,8 @@ def tile(
     if source is None:
         shown = element("span", printable(fact.uri, 40), title=words, class_="name")
     else:
-        shown = element("img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy")
+        shown = element(
+            "img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy", data_image=image_id
+        )
     badge = Html() if mark is None else element("span", mark, class_="mark")
-    return element("li", shown, badge, data_place=place, data_image=image_id)
+    return element("li", shown, badge, data_place=place)

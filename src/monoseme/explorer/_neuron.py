@@ -136,7 +136,9 @@ def neuron_page(
             element("h2", "Exemplars beside each other"),
             element("div", element("p", "being drawn ...", class_="faint"), id="charts", class_="charts"),
         ),
-        element("section", *gallery(bank, model, features, slots(bank, direction, _numbers(bank, direction)))),
+        element(
+            "section", *gallery(bank, model, features, slots(bank, direction, _numbers(bank, direction))), data_live=""
+        ),
     ]
     return Response(
         page(place, named, parts, scripts=["neuron.js", "heat.js", "feature.js"]), media_type="text/html; charset=utf-8"

@@ -136,5 +136,5 @@ def _header(place: Place) -> Html:
     tools = Html()
     if place.bank is not None:
         more = [element("a", text, href=f"{place.base}/{end}") for end, text in TOOLS]
-        tools = element("nav", *more, aria_label="more of the bank", class_="tools")
+        tools = element("nav", *more, aria_label="more of the bank", class_="tools", data_live="")
     return element("header", home, name, nav, tools, class_="top")

@@ -12,7 +12,7 @@
   const addressOf = (tile) => {
     const list = tile.closest("[data-heat]");
     const pattern = seen.value === "direction" ? seen.dataset.direction : list.dataset.heat;
-    return seen.value && pattern.replace("{image}", tile.dataset.image);
+    return seen.value && pattern.replace("{image}", tile.querySelector("img").dataset.image);
   };
   const ask = (address) => {
     if (!known.has(address)) {
