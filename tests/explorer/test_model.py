@@ -304,3 +304,22 @@ def test_a_run_that_was_made_anew_with_another_model_is_not_seen_through_the_old
         assert answer.status_code == 400
         assert "other weights" in answer.json()["error"]
     shutil.rmtree(other.path)
+
+
+def test_more_questions_than_the_model_has_time_for_are_asked_to_come_again(seeing, monkeypatch):
+    monkeypatch.setattr("monoseme.explorer._network.WAITING", 0)
+    answer = seeing.get(f"/api{CALIBRATED}/concept/3/heat/50")
+    assert answer.status_code == 503
+    assert "try again in a moment" in answer.json()["error"]
+
+
+def test_images_that_lie_on_the_network_are_not_fetched_unless_the_user_names_them(made, monkeypatch):
+    from monoseme.explorer import _photographs
+
+    asked = []
+    monkeypatch.setattr(_photographs, "originals", lambda run, images: asked.append(images) or originals(run))
+    elsewhere = ms.open_run(made.path)
+    assert _photographs.Photographs(None)(elsewhere, 3)[1] == "original"
+    elsewhere.manifest.images["source"] = "patches:hf:some/data?per_image=4"
+    assert _photographs.Photographs(None)(elsewhere, 3)[1] == "thumbnail"
+    assert asked == [None]

@@ -255,6 +255,8 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(browser, watchin
         if name == "try":
             page.set_input_files("#file", photo)
             shown(page)
+        if name == "neuron":
+            page.wait_for_selector("#charts svg.map")
         if name in ("neuron", "concept"):
             page.locator("[data-heat] li").first.hover()
             page.wait_for_selector(".heat")

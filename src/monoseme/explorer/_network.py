@@ -156,6 +156,7 @@ class Network:
     def _answer(self) -> None:
         while (question := self._questions.get()) is not None and not self._closed.is_set():
             self._do(question)
+            del question  # and with it the picture that it holds, which would else be kept until the next one
 
     def _do(self, question: _Question) -> None:
         future, function = question
