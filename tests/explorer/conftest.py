@@ -52,6 +52,21 @@ def served(made) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def seeing(made, small_model) -> Iterator[TestClient]:
+    """As `client`, with the run's model and images at hand."""
+    app = ms.create_app(made.path, model=small_model)
+    with TestClient(app, base_url=HERE, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def watching(made, small_model) -> Iterator[str]:
+    """As `served`, with the run's model and images at hand."""
+    with ms.Explorer(made.path, port=0, model=small_model).start() as explorer:
+        yield explorer.url.rstrip("/")
+
+
+@pytest.fixture(scope="session")
 def several(made, small_model, tmp_path_factory) -> ms.Run:
     """A run with banks of two layers, one of which is the calibrated one with two neurons split otherwise, and causal evidence.
 

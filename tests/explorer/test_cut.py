@@ -203,7 +203,7 @@ def test_one_bank_is_written_at_a_time_and_a_failure_is_told(own, monkeypatch):
         go.wait(20)
         raise ms.MonosemeError("the disk is full; make room")
 
-    monkeypatch.setattr("monoseme.explorer._jobs.make", slow)
+    monkeypatch.setattr("monoseme.explorer._save.make", slow)
     with TestClient(ms.create_app(own.path), base_url=HERE) as client:
         first = client.post(f"/api{PUBLISHED}/save", json={"name": "new", "threshold": 0.4}).json()
         second = client.post(f"/api{PUBLISHED}/save", json={"name": "other", "threshold": 0.4})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ._common import RunFolder
+from ._common import Device, ImagesOption, ModelOption, RunFolder, Weights
 
 
 def explore(
@@ -18,6 +18,10 @@ def explore(
         str,
         typer.Option(help="Address to listen on. Other than this machine's own, each visitor needs the printed token."),
     ] = "127.0.0.1",
+    model: ModelOption = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    images: ImagesOption = None,
 ) -> None:
     """Look at layers, neurons and concepts in a browser, and move the line between them. Ctrl-C ends it."""
     from ..explorer import explore as serve
@@ -28,5 +32,15 @@ def explore(
         from ..runs import open_run
 
         open_run(run)
-    serve(run, port=port, host=host, browser=not no_browser, read_only=read_only)
+    serve(
+        run,
+        port=port,
+        host=host,
+        browser=not no_browser,
+        read_only=read_only,
+        model=model,
+        weights=weights,
+        device=device,
+        images=images,
+    )
     print("stopped")

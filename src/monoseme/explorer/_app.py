@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,29 +14,57 @@ from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ..base import MonosemeError, UsageError
 from ..runs import Run
-from . import _beside, _concept, _elsewhere, _images, _jobs, _layer, _marks, _neuron, _studies, _study
+from . import (
+    _beside,
+    _concept,
+    _elsewhere,
+    _feature,
+    _heat,
+    _images,
+    _jobs,
+    _layer,
+    _marks,
+    _network,
+    _neuron,
+    _save,
+    _studies,
+    _study,
+    _try,
+)
+from ._distribution import Distributions
 from ._document import document
+from ._feature import Features
 from ._jobs import Jobs, Taken
+from ._network import Given, Network
 from ._opened import NotFound, Opened
 from ._page import asset, assets, error_page
 from ._safety import HEADERS, READS, Guard, Safety, is_open
+from ._sight import Sights
 from ._studies import Studies
 
+_PAGES = (
+    *(_layer, _neuron, _beside, _concept, _elsewhere, _marks, _images),
+    *(_save, _jobs, _network, _heat, _feature, _try, _studies, _study),
+)
 THREADS = 12
 """Requests that are worked on at once; more only wait for each other, and each takes memory of its own."""
+NOTHING = Given()
 ABOUT = "Each page has a JSON twin: put /api before its path."
 
 
-def make_app(run: Run, guard: Guard) -> FastAPI:
-    """The application that shows a run."""
+def make_app(run: Run, guard: Guard, given: Given = NOTHING) -> FastAPI:
+    """The application that shows a run, with the model and the images that are given."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
+        app.state.network.close()
+        app.state.distributions.close()
         app.state.opened.later.close()
 
     app = FastAPI(
@@ -49,7 +78,10 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
     )
     app.state.opened, app.state.jobs, app.state.guard = Opened(run), Jobs(), guard
     app.state.studies = Studies(run.path)
-    for each in (_layer, _neuron, _beside, _concept, _elsewhere, _marks, _images, _jobs, _studies, _study):
+    app.state.network, app.state.sights = Network(app.state.opened, given), Sights(given.images)
+    app.state.features, app.state.distributions = Features(), Distributions()
+    app.state.pictures = asyncio.Semaphore(_try.AT_ONCE)
+    for each in _PAGES:
         app.include_router(each.router)
 
     @app.get("/assets/{name}", response_class=Response, include_in_schema=False)
@@ -64,6 +96,7 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
     app.add_exception_handler(MonosemeError, _failed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _cut_off)
     app.add_exception_handler(Exception, _broken)
     app.add_middleware(Safety, guard=guard)
     return app
@@ -94,6 +127,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = str(first["loc"][-1])[:60]
     return _said(request, 422, f"{where} is not right: {str(first['msg']).lower()[:200]}")
+
+
+async def _cut_off(request: Request, error: Exception) -> Response:
+    return _said(request, 413, "the request was cut off, or is longer than it may be")
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""The bank that an address names."""
+"""The bank that an address names, and what of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path
 
-from ._images import opened
+from ._images import LARGEST, opened
 from ._opened import Opened, OpenedBank
 from ._page import layer_of
 
@@ -20,3 +20,5 @@ def _named(
 
 
 Bank = Annotated[OpenedBank, Depends(_named)]
+Number = Annotated[int, Path(ge=0, le=LARGEST, description="its row in the bank's vectors")]
+Direction = Annotated[int, Path(ge=0, le=LARGEST, description="neuron number, or row of the directions")]

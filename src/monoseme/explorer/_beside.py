@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from ..base import UsageError, counted
 from ..base.html import Html, element, joined
 from ..views import Agreement, NeuronView, agreements, one_kind, same_start
-from ._bank import Bank
+from ._bank import Bank, Direction
 from ._choice import Choice
 from ._groups import chip, groups
-from ._images import Direction, opened
+from ._images import opened
 from ._marks import NameAnswer, name_answer
 from ._opened import NotFound, Opened, OpenedBank
 from ._page import page
@@ -252,4 +252,4 @@ def _column(bank: OpenedBank, view: NeuronView) -> list[Html]:
     )
     if view.division["p_value"] is not None:
         said += f"; divided with p = {view.division['p_value']:.2g}"
-    return [element("h2", heading), element("p", said, class_="faint"), groups(bank, view, own=True)]
+    return [element("h2", heading), element("p", said, class_="faint"), groups(bank, view, choice)]

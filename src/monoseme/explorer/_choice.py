@@ -131,6 +131,13 @@ class Choice:
             made.parameters(bank)  # what cannot be meant is refused before any work is done
         return made
 
+    def query(self) -> dict[str, Any]:
+        """What an address says to mean this choice: nothing but the band where it is the bank's own."""
+        band = {} if self.band == 1 else {"band": self.band}
+        names = ("method", "top", "min_size", "threshold", "outlier", "granularity")
+        values = {} if self.own else {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None} | band
+
     def parameters(self, bank: OpenedBank) -> dict[str, Any]:
         """Of the method, as `disentangle` takes them; the bank's own where the page has no control for them.
 

@@ -13,11 +13,14 @@ from ..base import UsageError, counted, printable
 from ..base.html import Html, element, joined
 from ..views import ConceptView, view_concept
 from ..views.pieces import marks
-from ._bank import Bank
+from ._bank import Bank, Number
 from ._elsewhere import waiting
 from ._evidence import evidence, made_of
-from ._images import LARGEST, Number, thumbnails
+from ._feature import TheFeatures, gallery, slots
+from ._heat import concept_address, pointer
+from ._images import LARGEST, thumbnails
 from ._marks import AnnotationAnswer, NameAnswer, answer_of, called, form, name_answer
+from ._network import Network, TheNetwork
 from ._opened import Fact, NotFound, OpenedBank
 from ._page import page
 from ._take import command, python_line, take_along
@@ -123,7 +126,15 @@ def concept_vector(bank: Bank, concept: Number) -> VectorAnswer:
 
 
 @router.get("/banks/{layer}/{bank}/concept/{concept}", **HTML)
-def concept_page(bank: Bank, concept: Number, request: Request, number: PageNumber = 1, only: Only = None) -> Response:
+def concept_page(
+    bank: Bank,
+    concept: Number,
+    model: TheNetwork,
+    features: TheFeatures,
+    request: Request,
+    number: PageNumber = 1,
+    only: Only = None,
+) -> Response:
     """One concept: what it is of, and its strongest images in the whole data set."""
     view, place = _view(bank, concept), bank.place()
     found = view.concept
@@ -141,17 +152,19 @@ def concept_page(bank: Bank, concept: Number, request: Request, number: PageNumb
             class_="columns",
         ),
         element("section", *made_of(bank, view), class_="columns"),
-        element("section", *_top(bank, view, number, only), id="images"),
+        element("section", *_top(bank, view, number, only, model), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
         element(
             "section",
             element("h2", "Nearest concepts of other banks and layers"),
             waiting(bank, concept, len(place.banks)),
         ),
+        element("section", *gallery(bank, model, features, slots(bank, found.direction, [concept])), data_live=""),
         element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
     ]
     named = f"concept {found.number} of {bank.layer}"
-    return Response(page(place, named, parts, scripts=["concept.js"]), media_type="text/html; charset=utf-8")
+    scripts = ["concept.js", "heat.js", "feature.js"]
+    return Response(page(place, named, parts, scripts=scripts), media_type="text/html; charset=utf-8")
 
 
 def _view(bank: OpenedBank, concept: int) -> ConceptView:
@@ -217,7 +230,7 @@ def _images(bank: OpenedBank, view: ConceptView, number: int, only: str | None) 
     ]
 
 
-def _top(bank: OpenedBank, view: ConceptView, number: int, only: str | None) -> list[Html]:
+def _top(bank: OpenedBank, view: ConceptView, number: int, only: str | None, model: Network) -> list[Html]:
     found, pages = _images(bank, view, number, only), _pages(bank, only)
     marks = [
         " ".join(word for word, is_so in (("held out", each.held_out), ("exemplar", each.exemplar)) if is_so)
@@ -232,6 +245,7 @@ def _top(bank: OpenedBank, view: ConceptView, number: int, only: str | None) -> 
             for each, mark in zip(found, marks, strict=True)
         ],
         marks=[("held out" if each.held_out else None) for each in found],
+        heat=concept_address(bank, view.concept.number),
     )
     held = sum(each.held_out for each in found)
     whole = "whole data set" if only is None else "held-out part of the data set"
@@ -257,7 +271,8 @@ def _top(bank: OpenedBank, view: ConceptView, number: int, only: str | None) -> 
         aria_label="pages",
         class_="steps",
     )
-    return [element("h2", "Strongest images"), element("p", f"{said}.", class_="faint"), pictures, nav]
+    pointed = pointer(model, bank, view.concept.direction, "the concept")
+    return [element("h2", "Strongest images"), element("p", f"{said}.", class_="faint"), pointed, pictures, nav]
 
 
 def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
@@ -267,10 +282,11 @@ def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
         near = bank.bank[other]
         ids = near.image_ids[:6]
         facts = [Fact(row["uri"], row["label"]) for row in bank.run.images(ids, ["uri", "label"]).to_pylist()]
+        heat = concept_address(bank, other)
         name = element("a", f"concept {other}", href=f"{base}/concept/{other}")
         said = f" of {bank.bank.start_name} {near.direction}, cosine {cosine:.2f} "
         label = called(bank.names.of(near.key, bank.labels.counts(near.image_ids)))
-        rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts)))
+        rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts, heat=heat)))
     if not rows:
         return element("p", "There is no other.", class_="faint")
     return element("ul", *rows, class_="plain near")

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from ..base import MonosemeError, counted, printable
 from ..base.html import Html, element, joined
 from ..views import Nearby, nearest_by_profile, nearest_by_vector, one_kind, one_space
-from ._bank import Bank
-from ._images import Number, opened, thumbnails
+from ._bank import Bank, Number
+from ._images import opened, thumbnails
 from ._marks import NameAnswer, called, name_answer
 from ._opened import Fact, Opened, OpenedBank
 

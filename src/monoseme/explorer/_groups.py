@@ -13,7 +13,9 @@ from ..base.html import Html, element, joined
 from ..views import Names, NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
 from ..views.pieces import marks, note, number
+from ._choice import Choice
 from ._cut import Cut, letter, vectors_of
+from ._heat import direction_address, group_address
 from ._images import address, described, listed, tile
 from ._marks import called
 from ._opened import NEURONS, OpenedBank
@@ -41,23 +43,25 @@ def summary(found: Cut) -> Html:
     return joined(["; ".join(text), " ", element("span", whose, class_="chip own" if choice.own else "chip")])
 
 
-def groups(bank: OpenedBank, view: NeuronView, own: bool) -> Html:
-    """The concepts with all their images, then the images that were dropped; `own` where the numbers are the bank's."""
+def groups(bank: OpenedBank, view: NeuronView, choice: Choice) -> Html:
+    """The concepts that a choice has made with all their images, then the images that were dropped."""
     tiles = _tiles(bank, view.direction, view.band)
 
-    def pictures(places: npt.NDArray[np.int64]) -> Html:
-        return listed([tiles[place] for place in places.tolist()])
+    def pictures(places: npt.NDArray[np.int64], heat: str) -> Html:
+        return listed([tiles[place] for place in places.tolist()], heat)
 
     made, names = [], bank.names
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
-        heading = _heading(bank, own, place, concept, names)
-        lines = [heading, note(names.said(concept.key)), _facts(view, concept), pictures(members)]
+        heat = group_address(bank, view.direction, choice, place)
+        heading = _heading(bank, choice.own, place, concept, names)
+        lines = [heading, note(names.said(concept.key)), _facts(view, concept), pictures(members, heat)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
         head = element("h3", f"dropped: {counted(len(dropped), 'image')}")
-        made.append(element("article", head, pictures(dropped), class_="group dropped bar-grey"))
+        itself = direction_address(bank, view.direction)
+        made.append(element("article", head, pictures(dropped, itself), class_="group dropped bar-grey"))
     return joined(made)
 
 

@@ -20,8 +20,6 @@ SIDE = 96
 """Side in pixels that pages show a thumbnail at; it scales with the screen."""
 LARGEST = 2**53
 """The largest number that an address may hold: what JSON can say exactly."""
-Direction = Annotated[int, Path(ge=0, le=LARGEST, description="neuron number, or row of the directions")]
-Number = Annotated[int, Path(ge=0, le=LARGEST, description="concept: its row in the bank's vectors")]
 
 
 async def opened(
@@ -82,21 +80,26 @@ def thumbnails(
     facts: Sequence[Fact],
     more: Sequence[str] | None = None,
     marks: Sequence[str | None] | None = None,
+    heat: str | None = None,
 ) -> Html:
     """A list of pictures, each with its name.
 
     more : what to say of each beside its name
     marks : a few words to be seen on each, None for nothing
+    heat : as for `listed`
     """
     said = more if more is not None else [""] * len(facts)
     seen = marks if marks is not None else [None] * len(facts)
     rows = zip(image_ids, facts, said, seen, strict=True)
-    return listed([tile(run, int(image_id), fact, text, mark) for image_id, fact, text, mark in rows])
+    return listed([tile(run, int(image_id), fact, text, mark) for image_id, fact, text, mark in rows], heat)
 
 
-def listed(tiles: Sequence[Html]) -> Html:
-    """A list of pictures."""
-    return element("ul", *tiles, class_="thumbs")
+def listed(tiles: Sequence[Html], heat: str | None = None) -> Html:
+    """A list of pictures.
+
+    heat : address of the heatmaps that are laid over them, with {image} for the number of an image
+    """
+    return element("ul", *tiles, class_="thumbs", data_heat=heat)
 
 
 def tile(
@@ -110,6 +113,8 @@ def tile(
     if source is None:
         shown = element("span", printable(fact.uri, 40), title=words, class_="name")
     else:
-        shown = element("img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy")
+        shown = element(
+            "img", src=source, alt=words, title=words, width=SIDE, height=SIDE, loading="lazy", data_image=image_id
+        )
     badge = Html() if mark is None else element("span", mark, class_="mark")
     return element("li", shown, badge, data_place=place)

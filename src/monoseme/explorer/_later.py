@@ -42,13 +42,17 @@ class Later:
 
 def on_one_core(function: Callable[[], T]) -> T:
     """The result of work on matrices, by this thread alone: on several, small products mostly wait for each other."""
+    return on_cores(1, function)
+
+
+def on_cores(count: int, function: Callable[[], T]) -> T:
+    """The result of work that takes so many cores."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # a setting of each thread
+    torch.set_num_threads(count)  # a setting of each thread
     try:
         return function()
     finally:
-        torch.set_num_threads(
-            before
-        )  # but the last one set holds for threads yet to come, such as one that writes a bank
+        # but the last one set holds for threads yet to come, such as one that writes a bank
+        torch.set_num_threads(before)

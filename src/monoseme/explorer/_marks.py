@@ -12,8 +12,7 @@ from ..banks import NAME, NOTE, TAG, TAGS, Annotation, annotate
 from ..base import UsageError, printable
 from ..base.html import Html, element, joined, text
 from ..views import ConceptView, Name, Names
-from ._bank import Bank
-from ._images import Number
+from ._bank import Bank, Number
 from ._opened import OpenedBank
 
 router = APIRouter()

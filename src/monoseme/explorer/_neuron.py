@@ -9,15 +9,18 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from ..base.html import Html, element
-from ._bank import Bank
+from ._bank import Bank, Direction
 from ._beside import link
 from ._choice import Asked, Choice, asked
 from ._controls import controls
 from ._cut import Cut, cut, letter, vectors_of
 from ._dendrogram import dendrogram
+from ._feature import TheFeatures, gallery, slots
 from ._groups import charts_of, groups, similar, summary
-from ._images import Direction, opened
+from ._heat import pointer
+from ._images import opened
 from ._marks import AnnotationAnswer, answer_of
+from ._network import TheNetwork
 from ._opened import Opened, OpenedBank
 from ._page import page
 
@@ -84,7 +87,13 @@ class NeuronAnswer(BaseModel):
 
 @router.get("/banks/{layer}/{bank}/neuron/{direction}", **HTML)
 def neuron_page(
-    bank: Bank, direction: Direction, wanted: Wanted, run: Annotated[Opened, Depends(opened)], request: Request
+    bank: Bank,
+    direction: Direction,
+    wanted: Wanted,
+    run: Annotated[Opened, Depends(opened)],
+    request: Request,
+    model: TheNetwork,
+    features: TheFeatures,
 ) -> Response:
     """One neuron, with its tree, its concepts and the controls to split it otherwise."""
     found = _cut(bank, direction, wanted)
@@ -116,7 +125,8 @@ def neuron_page(
         element(
             "section",
             element("h2", "Concepts"),
-            element("div", groups(bank, found.view, found.choice.own), id="groups"),
+            pointer(model, bank, direction, "its concept"),
+            element("div", groups(bank, found.view, found.choice), id="groups"),
         ),
         element(
             "section",
@@ -136,8 +146,13 @@ def neuron_page(
             element("h2", "Exemplars beside each other"),
             element("div", element("p", "being drawn ...", class_="faint"), id="charts", class_="charts"),
         ),
+        element(
+            "section", *gallery(bank, model, features, slots(bank, direction, _numbers(bank, direction))), data_live=""
+        ),
     ]
-    return Response(page(place, named, parts, scripts=["neuron.js"]), media_type="text/html; charset=utf-8")
+    return Response(
+        page(place, named, parts, scripts=["neuron.js", "heat.js", "feature.js"]), media_type="text/html; charset=utf-8"
+    )
 
 
 @router.get("/banks/{layer}/{bank}/neuron/{direction}/cut", **HTML)
@@ -147,7 +162,7 @@ def neuron_cut(bank: Bank, direction: Direction, wanted: Wanted) -> Response:
     parts = {
         "summary": element("p", summary(found)),
         "tree": dendrogram(found),
-        "groups": groups(bank, found.view, found.choice.own),
+        "groups": groups(bank, found.view, found.choice),
         "similar": similar(found),
     }
     return _parts(parts, waiting=_waiting(found))
@@ -201,6 +216,10 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
             divides=None if tree.divides is None else tree.divides.tolist(),
         ),
     )
+
+
+def _numbers(bank: OpenedBank, direction: int) -> list[int]:
+    return [concept.number for concept in bank.bank.for_direction(direction)]
 
 
 def _cut(bank: OpenedBank, direction: int, wanted: Asked) -> Cut:

@@ -15,7 +15,9 @@ from ..base import printable
 from ..base.html import Html, element, joined
 from ..views import charts
 
-SCRIPTS = ("page.js", "layer.js", "neuron.js", "study.js", "concept.js")
+SCRIPTS = ("page.js", "layer.js", "neuron.js", "concept.js", "study.js", "heat.js", "feature.js", "try.js")
+TOOLS = (("try", "try an image"),)
+"""Further pages of a bank, by the end of their address."""
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -144,5 +146,10 @@ def _header(place: Place) -> Html:
     nav = element("nav", element("span", "banks ", class_="faint"), *links, aria_label="banks") if links else Html()
     home = element("a", "monoseme", href="/", class_="home")
     name = element("span", printable(place.run, 40), class_="run") if place.run else Html()
-    studies = element("a", "studies", href="/studies") if place.run else Html()
-    return element("header", home, name, nav, studies, class_="top")
+    tools = []
+    if place.bank is not None:
+        tools += [element("a", text, href=f"{place.base}/{end}") for end, text in TOOLS]
+    if place.run:
+        tools.append(element("a", "studies", href="/studies"))
+    more = element("nav", *tools, aria_label="more", class_="tools", data_live="") if tools else Html()
+    return element("header", home, name, nav, more, class_="top")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import re
 import socket
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -18,10 +19,41 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..base import join_words
 from ._page import error_page
 
 BODY = 64 * 1024
-"""The most bytes that a request may carry: parameters, never pictures."""
+"""The most bytes that a request may carry: parameters."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a request that is no read may be.
+
+    kinds : content types, none of which a foreign page can send without asking first; a star stands for anything
+    limit : bytes
+    changes : whether it changes the run, so that read-only mode refuses it
+    """
+
+    kinds: tuple[str, ...] = ("application/json",)
+    limit: int = BODY
+    changes: bool = True
+
+    def takes(self, kind: str) -> bool:
+        """Whether a content type is one of them.
+
+        >>> PICTURE.takes("image/png"), PICTURE.takes("text/plain"), PICTURE.takes("image/"), PICTURE.takes("")
+        (True, False, False, False)
+        """
+        return any(kind == each or (each.endswith("*") and kind[:-1].startswith(each[:-1])) for each in self.kinds)
+
+
+PICTURE = Rule(("image/*", "application/octet-stream"), 16 * 2**20, changes=False)
+RULES = (
+    (re.compile(r"/api/banks/[^/]+/[^/]+/try"), PICTURE),
+    (re.compile(r"/api/banks/[^/]+/[^/]+/feature|/api/jobs/[0-9]+/stop"), Rule(changes=False)),
+)
+"""For the paths that are not for writing into the run by a few parameters."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -55,7 +87,7 @@ class Guard:
     token: str | None = field(default=None, repr=False)
     read_only: bool = False
 
-    def refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
+    def refusal(self, method: str, headers: Headers, rule: Rule) -> tuple[int, str] | None:
         """Status and sentence for a request that is not to be answered; the token is looked at elsewhere."""
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or not self.knows(host):
@@ -65,16 +97,17 @@ class Guard:
             if site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") not in ("navigate", None):
                 return 403, "pages of other sites may not read the explorer"
             return None
-        if self.read_only:
+        if self.read_only and rule.changes:
             return 403, "the explorer was started with --read-only and changes nothing"
         if site not in (None, "same-origin") or not _is_own(headers.get("origin"), host):
             return 403, "pages of other sites may not write to the explorer"
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            return 415, "send JSON, with the content type application/json"
+        if not rule.takes(kind):
+            what = "JSON" if rule.kinds == ("application/json",) else "the picture itself"
+            return 415, f"send {what}, with the content type {join_words(rule.kinds)}"
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > BODY:
-            return 413, f"a request may carry at most {BODY // 1024} KiB"
+        if not (length.isascii() and length.isdecimal()) or int(length[:20]) > rule.limit:
+            return 413, f"a request may carry at most {rule.limit // 1024:,} KiB"
         return None
 
     def knows(self, host: str) -> bool:
@@ -140,7 +173,8 @@ class Safety:
                 out.setdefault("cache-control", "private, no-cache")
             await send(message)
 
-        refused = guard.refusal(method, headers)
+        rule = rule_of(method, scope["path"])
+        refused = guard.refusal(method, headers, rule)
         if refused is not None:
             await _refuse(scope, safe, *refused)
             return
@@ -160,7 +194,13 @@ class Safety:
             sentence = "this explorer asks for its token; open the whole address that monoseme explore printed"
             await _refuse(scope, safe, 401, sentence)
         else:
-            await self._app(scope, _bounded(receive), safe)
+            await self._app(scope, _bounded(receive, rule.limit), safe)
+
+
+def rule_of(method: str, path: str) -> Rule:
+    """What a request may be, by what it is sent to."""
+    found = (rule for pattern, rule in RULES if method == "POST" and pattern.fullmatch(path))
+    return next(found, Rule())
 
 
 def is_open(path: str) -> bool:
@@ -198,7 +238,7 @@ def _is_own(origin: str | None, host: str) -> bool:
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, limit: int) -> Receive:
     """The same body, cut off where it is longer than it may be, whatever its header said."""
     seen = 0
 
@@ -206,7 +246,7 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if seen > BODY else message
+        return {"type": "http.disconnect"} if seen > limit else message
 
     return bounded
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..base import MissingExtraError, MonosemeError, UsageError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
+    from ..models import Model
     from ..runs import Run
 
 PORT = 8642
@@ -26,7 +27,15 @@ LOOPBACK = "127.0.0.1"
 
 
 def create_app(
-    run: Run | str | PathLike[str], *, host: str = LOOPBACK, token: str | None = None, read_only: bool = False
+    run: Run | str | PathLike[str],
+    *,
+    host: str = LOOPBACK,
+    token: str | None = None,
+    read_only: bool = False,
+    model: Model | str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    images: object | None = None,
 ) -> FastAPI:
     """The explorer as an ASGI application, to be served by whatever serves such.
 
@@ -40,6 +49,13 @@ def create_app(
         What every request has to show; needed where `host` is not this machine alone.
     read_only : bool
         Whether writes are refused.
+    model : Model or str, optional
+        The run's model, to see where in images concepts are, to make images that drive them, and to try images of your own;
+        loaded when it is first needed. By default the one that the run records, unless that is code or a module of yours.
+    weights, device : str, optional
+        As `load_model` takes them.
+    images : optional
+        Where the run's images are now, as `embed` takes it. By default where they were.
 
     Raises
     ------
@@ -50,16 +66,18 @@ def create_app(
     """
     with _needs_extra():
         from ._app import make_app
+        from ._network import Given
         from ._safety import Guard, is_loopback
     from ..runs import Run, open_run
 
     if token is None and not is_loopback(host):
         raise UsageError(f"{host} can be reached from other machines; give a token")
-    return make_app(run if isinstance(run, Run) else open_run(run), Guard(host, token, read_only))
+    given = Given(model, weights, device, images)
+    return make_app(run if isinstance(run, Run) else open_run(run), Guard(host, token, read_only), given)
 
 
 class Explorer:
-    """An explorer that listens; ends with its ``with`` block, or by `close`.
+    """An explorer that listens; ends with its ``with`` block, or by `close`. It is started with what `explore` takes.
 
     url : where it is, with the token where one is needed
     """
@@ -71,10 +89,16 @@ class Explorer:
         port: int = PORT,
         host: str = LOOPBACK,
         read_only: bool = False,
+        model: Model | str | None = None,
+        weights: str | None = None,
+        device: str = "auto",
+        images: object | None = None,
     ) -> None:
         if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
             raise UsageError(f"the port must be a whole number from 0 to 65535, not {port!r}")
-        self._run, self._host, self._read_only = run, host, read_only
+        self._run, self._host = run, host
+        self._options: dict[str, Any] = {"read_only": read_only, "model": model, "weights": weights}
+        self._options |= {"device": device, "images": images}
         self._socket = listen(host, port)
         local = self._socket.getsockname()[0] in ("127.0.0.1", "::1")
         self._token = None if local else secrets.token_urlsafe(24)
@@ -132,7 +156,7 @@ class Explorer:
     def _prepare(self) -> uvicorn.Server:
         with _needs_extra():
             import uvicorn
-        app = create_app(self._run, host=self._host, token=self._token, read_only=self._read_only)
+        app = create_app(self._run, host=self._host, token=self._token, **self._options)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -154,6 +178,10 @@ def explore(
     browser: bool = True,
     read_only: bool = False,
     block: bool = True,
+    model: Model | str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    images: object | None = None,
 ) -> Explorer | None:
     """Look at a run in a browser: its layers, neurons and concepts, split live as a line is moved.
 
@@ -169,10 +197,17 @@ def explore(
     browser : bool
         Whether to open a browser.
     read_only : bool
-        Whether to refuse all writes.
+        Whether to refuse all that changes the run. Looking through the model changes nothing and goes on.
     block : bool
         Whether to return only when Ctrl-C ends it. Otherwise it goes on in the background, as a notebook wants it, until the
         `Explorer` that is returned is closed.
+    model : Model or str, optional
+        The run's model, to see where in images concepts are, to make images that drive them, and to try images of your own;
+        loaded when it is first needed. By default the one that the run records, unless that is code or a module of yours.
+    weights, device : str, optional
+        As `load_model` takes them.
+    images : optional
+        Where the run's images are now, as `embed` takes it. By default where they were.
 
     Raises
     ------
@@ -187,7 +222,9 @@ def explore(
 
         ms.explore("runs/iv3")  # exploring runs/iv3 at http://127.0.0.1:8642/ (Ctrl-C ends it)
     """
-    explorer = Explorer(run, port=port, host=host, read_only=read_only)
+    explorer = Explorer(
+        run, port=port, host=host, read_only=read_only, model=model, weights=weights, device=device, images=images
+    )
     try:
         with _needs_extra():
             import fastapi  # noqa: F401  # so that a lacking one is told before an address is

@@ -3,7 +3,7 @@ in a fixed order, each with its name, label and content digest, or with the reas
 """
 
 from ._ahead import Batch, Loader, Thumbnails, Work, default_workers
-from ._decode import MAX_PIXELS, BadImage
+from ._decode import MAX_PIXELS, BadImage, decode
 from ._names import shown
 from ._open import open_images
 from ._plain import as_file
@@ -21,6 +21,7 @@ __all__ = [
     "Thumbnails",
     "Work",
     "as_file",
+    "decode",
     "default_workers",
     "open_images",
     "photographs",

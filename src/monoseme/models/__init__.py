@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from ._memory import keep_freed_memory
+from ._memory import give_back_memory, keep_freed_memory
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ __all__ = [
     "by_position",
     "chosen",
     "disagreement",
+    "give_back_memory",
     "graphs",
     "keep_freed_memory",
     "load_model",

@@ -1,4 +1,4 @@
-"""Keeping freed memory: glibc's allocator told not to hand the feature maps' pages back after every layer."""
+"""Freed memory: glibc's allocator told not to hand the feature maps' pages back after every layer, or to do so now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import functools
 import platform
 import sys
+from typing import Any
 
 # Names and numbers of glibc's <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -35,11 +36,8 @@ def keep_freed_memory() -> bool:
     >>> keep_freed_memory() == keep_freed_memory()
     True
     """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    mallopt = _of_glibc("mallopt")
+    if mallopt is None:
         return False
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
     # glibc before 2.35 refuses a threshold above 32 MB; forbidding separate mappings altogether comes to the same.
@@ -49,3 +47,25 @@ def keep_freed_memory() -> bool:
     mallopt(_M_TOP_PAD, _TOP_PAD)
     mallopt(_M_ARENA_MAX, 1)
     return unmapped and kept
+
+
+def give_back_memory() -> bool:
+    """Hand memory that is free to the system, after work that took much for once. True where that can be done.
+
+    After a receptive field of EfficientNet-Lite0 was measured, a process shrank so from 668 to 467 MB.
+    """
+    malloc_trim = _of_glibc("malloc_trim")
+    if malloc_trim is None:
+        return False
+    malloc_trim(ctypes.c_size_t(0))
+    return True
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of glibc; None on other systems."""
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return None
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None

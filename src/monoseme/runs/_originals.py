@@ -164,11 +164,7 @@ def model_of(run: Run, model: Model | str | None = None, *, weights: str | None 
     if isinstance(model, LoadedModel):
         return _checked(run, model)
     recorded = run.manifest.model
-    spec = str(recorded.get("spec") if model is None else model)
-    if model is None and spec.startswith("python:"):
-        raise UsageError(f"the model of {run.path} is code ({spec}); name it yourself if you trust that code")
-    if model is None and (":" not in spec or spec.startswith("wrapped:")):
-        raise UsageError(f"the model of {run.path} is a module that was wrapped ({spec}); give that model")
+    spec = recorded_spec(run) if model is None else str(model)
     standard = recorded.get("preprocess", {}).get("kind") == "standard"
     loaded = load_model(
         spec,
@@ -179,6 +175,22 @@ def model_of(run: Run, model: Model | str | None = None, *, weights: str | None 
         prefix_tokens=recorded.get("prefix_tokens"),
     )
     return _checked(run, loaded)
+
+
+def recorded_spec(run: Run) -> str:
+    """The spec by which a run's model can be loaded without making code run that nobody named here; imports no torch.
+
+    Raises
+    ------
+    UsageError
+        The model is code, or a module that was wrapped.
+    """
+    spec = str(run.manifest.model.get("spec"))
+    if spec.startswith("python:"):
+        raise UsageError(f"the model of {run.path} is code ({spec}); name it yourself if you trust that code")
+    if ":" not in spec or spec.startswith("wrapped:"):
+        raise UsageError(f"the model of {run.path} is a module that was wrapped ({spec}); give that model")
+    return spec
 
 
 def _checked(run: Run, model: Model) -> Model:

@@ -10,7 +10,7 @@ from ._apply import Applied, apply_bank
 from ._asked import mean_embedding
 from ._crops import Crop, concept_crops
 from ._fields import ReceptiveField, receptive_field
-from ._firing import firing_levels
+from ._firing import RATE, firing_levels
 from ._folders import MANIFEST, export_images
 from ._heatmaps import Heatmaps, heatmaps
 from ._intervene import ablate, intervention, steer
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MANIFEST",
+    "RATE",
     "Applied",
     "ConceptScorer",
     "Crop",

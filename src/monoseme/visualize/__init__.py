@@ -4,17 +4,19 @@ from ._boxes import activation_boxes, alignment_boxes, distance_boxes
 from ._catalogue import PICTURES, Kind, Pictures, kind_of, needs_only_the_run
 from ._dendrogram import dendrogram
 from ._grids import concept_grid, overview
-from ._heat import Lens, heatmap_grid, overlaid
+from ._heat import Finder, Lens, heatmap_grid, overlaid
 from ._maps import concept_map, exemplar_map
 from ._matrices import similarity_matrices
 from ._overlay import overlay
-from ._style import FORMATS, mark, rendered, save_figure
+from ._style import FORMATS, GREY, mark, rendered, save_figure
 from ._tiles import strip, tiles
 from ._vectors import concept_composition, concept_histogram, singular_similarity
 
 __all__ = [
     "FORMATS",
+    "GREY",
     "PICTURES",
+    "Finder",
     "Kind",
     "Lens",
     "Pictures",

@@ -117,6 +117,37 @@ def _start(bank: ConceptBank, concept: Concept) -> npt.NDArray[np.float32]:
     return start
 
 
+class Finder:
+    """Looks for concepts in any pictures; the model's receptive field and the average image are read once.
+
+    Parameters
+    ----------
+    bank, run
+        The bank, and the run it was made from.
+    model : Model
+        The run's model.
+    progress : Reporter, optional
+        Told of the forward passes.
+    """
+
+    def __init__(self, bank: ConceptBank, run: Run, model: Model, progress: Reporter | None = None) -> None:
+        self._bank, self._model, self._progress = bank, model, progress
+        self._field = receptive_field(model, bank.layer)
+        self._average = mean_embedding(run.activations(bank.layer, bank.pooling))
+
+    def __call__(self, pictures: Sequence[Image.Image], vectors: npt.NDArray[np.float32]) -> Heatmaps:
+        """The heatmaps of vectors (R, C) of the bank's frame on pictures, zero for the average image."""
+        return heatmaps(
+            self._bank,
+            self._model,
+            pictures,
+            vectors,
+            centre=self._average,
+            field=self._field,
+            progress=self._progress,
+        )
+
+
 class Lens:
     """Looks for concepts in a run's own photographs; the model, its receptive field and the average image are read once.
 
@@ -144,11 +175,9 @@ class Lens:
         images: object | None = None,
         progress: Reporter | None = None,
     ) -> None:
-        self._bank, self._progress = bank, progress
-        self._model = model_of(run, model)
+        network = model_of(run, model)
         self._originals = originals(run, images)
-        self._field = receptive_field(self._model, bank.layer)
-        self._average = mean_embedding(run.activations(bank.layer, bank.pooling))
+        self._find = Finder(bank, run, network, progress)
 
     def look(
         self, image_ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]
@@ -156,16 +185,7 @@ class Lens:
         """The heatmaps of vectors (R, C) on images, zero for the average image, and these images."""
         with self._originals as photographs:  # closed in between; files open again when they are asked for
             pictures = photographs.load(image_ids)
-        maps = heatmaps(
-            self._bank,
-            self._model,
-            pictures,
-            vectors,
-            centre=self._average,
-            field=self._field,
-            progress=self._progress,
-        )
-        return maps, pictures
+        return self._find(pictures, vectors), pictures
 
 
 def overlaid(maps: Heatmaps, pictures: Sequence[Image.Image], row: int, colour: str, size: int) -> list[Image.Image]:

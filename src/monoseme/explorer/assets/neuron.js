@@ -201,19 +201,8 @@
     const body = { name: keep.elements.name.value };
     for (const [name, value] of query()) if (name !== "band") body[name] = ["method", "outlier"].includes(name) ? value : Number(value);
     button.disabled = true;
-    bar.hidden = false;
-    bar.removeAttribute("value");
-    saved.textContent = "";
     try {
-      const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-      let job = await (await fetched(keep.dataset.address, options)).json();
-      while (job.state === "running") {
-        saved.textContent = job.total ? `${job.stage}: ${job.done.toLocaleString("en")} of ${job.total.toLocaleString("en")}` : job.stage;
-        if (job.total) { bar.max = job.total; bar.value = job.done; }
-        await new Promise((next) => setTimeout(next, 300));
-        job = await (await fetched(`/api/jobs/${job.job}`)).json();
-      }
-      if (job.error) throw new Error(job.error);
+      const job = await followed(posted(keep.dataset.address, body), bar, saved);
       const link = document.createElement("a");
       link.href = `${job.address}/neuron/${here.split("/").pop()}`;
       link.textContent = `bank ${body.name} is written; look at it there`;
@@ -223,7 +212,6 @@
       saved.textContent = error.message;
       say(error.message);
     }
-    bar.hidden = true;
     button.disabled = false;
   });
 

@@ -18,6 +18,30 @@ const fetched = async (address, options) => {
   throw Object.assign(new Error(sentence), { status: answer.status });
 };
 
+const posted = (address, body) =>
+  fetched(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+// A job that has been begun, followed to its end: progress in a bar and in words. Gives the job as it ended.
+const followed = async (begun, bar, state, onNumber = () => {}) => {
+  bar.hidden = false;
+  bar.removeAttribute("value");
+  state.textContent = "";
+  try {
+    let job = await (await begun).json();
+    onNumber(job.job);
+    while (job.state === "running") {
+      state.textContent = job.total ? `${job.stage}: ${job.done.toLocaleString("en")} of ${job.total.toLocaleString("en")}` : job.stage;
+      if (job.total) { bar.max = job.total; bar.value = job.done; }
+      await new Promise((next) => setTimeout(next, 300));
+      job = await (await fetched(`/api/jobs/${job.job}`)).json();
+    }
+    if (job.error) throw new Error(job.error);
+    return job;
+  } finally {
+    bar.hidden = true;
+  }
+};
+
 const copy = async (text) => {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea"); // where there is no clipboard: a page that is not from this machine
