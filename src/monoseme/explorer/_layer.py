@@ -231,7 +231,7 @@ def _filters(kind: str, labels: bool, tests: bool, tags: list[str]) -> Html:
     )
     options = [element("option", text, value=value) for value, text in SAID.items()]
     options += [element("option", f"tag: {tag}", value=f"tag:{tag}") for tag in tags]
-    parts.append(element("label", "People say ", element("select", *options, id="said", name="said")))
+    parts.append(element("label", "People say ", element("select", *options, id="people", name="said")))
     parts.append(element("output", id="count", for_="q", aria_live="polite"))
     return element("form", *parts, id="filters", class_="filters", role="search")
 
