@@ -71,7 +71,7 @@ def changed(made, photos, tmp_path):
     run = ms.open_run(shutil.copytree(made.path, tmp_path / "run"))
     with ms.Explorer(run.path, port=0).start() as explorer, Asking(explorer.url) as asking:
         command = [sys.executable, "-c", WRITER, str(run.path), str(photos), str(ROOT)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr
         with httpx.Client(base_url=explorer.url, timeout=60) as client:
             yield asking, client, ms.open_run(run.path)
