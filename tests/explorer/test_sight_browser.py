@@ -90,6 +90,17 @@ def test_arrow_keys_go_from_image_to_image_with_one_stop_in_each_list(watched, w
     assert page.evaluate("document.activeElement.matches('#images li img')") is False
 
 
+def test_only_the_last_image_that_was_gone_to_shows_its_map(watched, watching):
+    page = ready(watched.page, f"{watching}{CALIBRATED}/concept/4")
+    page.get_by_label("Point at an image").focus()
+    for key in ("Tab", "Shift+Tab", "Tab", "ArrowRight", "ArrowLeft", "ArrowRight"):  # sooner than answers come
+        page.keyboard.press(key)
+    page.wait_for_selector("#images li:nth-child(2) .heat")
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".heat").count() == 1
+    assert page.locator(".looking").count() == 0
+
+
 def test_on_a_touch_screen_a_tap_shows_the_map_and_another_takes_it_away(browser, watching):
     context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
     page = context.new_page()

@@ -8,6 +8,7 @@
   const DWELL = 90; // milliseconds that a pointer rests before anything is asked for
   let shown = null; // the tile that shows a map, or waits for one
   let timer = null;
+  let turn = 0; // of those that were asked for; an answer that a later one has overtaken is dropped
 
   const addressOf = (tile) => {
     const list = tile.closest("[data-heat]");
@@ -25,6 +26,7 @@
   };
   const hide = () => {
     clearTimeout(timer);
+    turn += 1;
     if (!shown) return;
     shown.querySelector(".heat")?.remove();
     shown.classList.remove("looking");
@@ -46,13 +48,14 @@
     if (shown === tile && tile.querySelector(".heat")) return;
     hide();
     if (!address) return;
+    const mine = turn;
     shown = tile;
     tile.classList.add("looking");
     if (told.dataset.model !== "ready") tell("The model is being loaded, which it is once ...");
     try {
       const found = await ask(address);
       told.dataset.model = "ready";
-      if (shown !== tile) return;
+      if (mine !== turn) return;
       const from = found.source === "original" ? "" : "; seen in the thumbnail, for the original is not at hand";
       const words = `Where ${found.of} is in image ${found.image_id}: ${found.where}${from}.`;
       const map = document.createElement("img");
@@ -60,16 +63,16 @@
       map.src = found.picture;
       map.alt = words;
       await map.decode();
-      if (shown !== tile) return;
+      if (mine !== turn) return;
       tile.append(map);
       centre(map, tile);
       tell(words);
       if (aloud) say(words);
     } catch (error) {
-      if (shown === tile) tell(error.message, "error");
+      if (mine === turn) tell(error.message, "error");
       if (aloud) say(error.message);
     } finally {
-      tile.classList.remove("looking");
+      if (mine === turn) tile.classList.remove("looking");
     }
   };
 
