@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from ..base import MonosemeError, UsageError
 from ..runs import Run
-from . import _concept, _images, _jobs, _layer, _neuron
+from . import _concept, _images, _jobs, _layer, _map, _neuron
 from ._jobs import Jobs, Taken
 from ._opened import NotFound, Opened
 from ._page import asset, assets, error_page
@@ -46,7 +46,7 @@ def make_app(run: Run, guard: Guard) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.opened, app.state.jobs, app.state.guard = Opened(run), Jobs(), guard
-    for each in (_layer, _neuron, _concept, _images, _jobs):
+    for each in (_layer, _map, _neuron, _concept, _images, _jobs):
         app.include_router(each.router)
 
     @app.get("/assets/{name}", response_class=Response, include_in_schema=False)

@@ -140,14 +140,14 @@ def layer_figures(bank: Bank) -> Response:
 @router.get("/api/banks/{layer}/{bank}")
 def layer_json(bank: Bank) -> LayerAnswer:
     """All directions of a bank, as data."""
-    columns = _columns(bank)
+    known = columns(bank)
     names = [name for name, _, _ in COLUMNS]
     rows = [
         DirectionRow(
             **dict(zip(names, values, strict=True)),
             groups=[ConceptRow(concept=c, size=size, label=label, image_ids=ids) for c, size, label, ids in mine],
         )
-        for *values, mine in zip(*(columns[name] for name in names), columns["groups"], strict=True)
+        for *values, mine in zip(*(known[name] for name in names), known["groups"], strict=True)
     ]
     return LayerAnswer(
         layer=bank.layer,
@@ -173,7 +173,8 @@ def _whole_page(bank: OpenedBank, place: Place) -> bytes:
         element("h1", printable(bank.layer, 80), element("span", f" of {model}", class_="faint")),
         element(
             "p",
-            f"{counted(len(bank.bank), 'concept')} from {counted(len(view.directions), kind)}, bank {bank.name}",
+            f"{counted(len(bank.bank), 'concept')} from {counted(len(view.directions), kind)}, bank {bank.name}: ",
+            element("a", "map of its concepts", href=f"{place.base}/map", data_key="m"),
             class_="lead",
         ),
         element(
@@ -197,7 +198,7 @@ def _whole_page(bank: OpenedBank, place: Place) -> bytes:
         "base": place.base,
         "kind": kind,
         "image": None if bank.run.manifest.thumbnails is None else version(bank.run),
-        "columns": _columns(bank),
+        "columns": columns(bank),
     }
     title = f"{bank.layer} of {last_part(model)}"
     return page(place, title, parts, scripts=["layer.js"], data=data)
@@ -263,7 +264,7 @@ def _known(bank: OpenedBank, column: str) -> bool:
 
 
 @lru_cache(4)
-def _columns(bank: OpenedBank) -> dict[str, list[Any]]:
+def columns(bank: OpenedBank) -> dict[str, list[Any]]:
     """The table column by column; groups holds for each direction (concept, size, label, image_ids) of its concepts."""
     table = bank.view.directions
     columns: dict[str, list[Any]] = {

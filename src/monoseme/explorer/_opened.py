@@ -19,6 +19,7 @@ from ..base import Labels, MonosemeError, UsageError, bank_folder, did_you_mean,
 from ..runs import Run, RunActivations, open_run
 from ..views import LayerView, NeuronView, plane, view_layer, view_neuron
 from ._page import Place
+from ._planes import Planes
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -164,6 +165,7 @@ class OpenedBank:
         self._tests: Future[NodeTests] | None = None
         self._node_tests: dict[Any, Future[Any]] = {}
         self._lock, self._prepared = threading.RLock(), False
+        self.planes = Planes(lambda: self.bank.vectors)
 
     def place(self) -> Place:
         """What the heads of its pages show."""

@@ -15,7 +15,7 @@ from ..base import printable
 from ..base.html import Html, element, joined
 from ..views import charts
 
-SCRIPTS = ("page.js", "layer.js", "neuron.js")
+SCRIPTS = ("page.js", "layer.js", "neuron.js", "map.js")
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 

@@ -5,6 +5,15 @@ const say = (text) => { document.getElementById("said").textContent = text; };
 const typing = (event) =>
   event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]):not([type=range]), select, textarea");
 
+// Where an address of the explorer is. In a copy without a server each page is a file, and `root` is the way to its top folder.
+const root = document.documentElement.dataset.root;
+const to = (address) => {
+  if (root === undefined) return address;
+  const [path, hash] = address.split("#");
+  const file = path.replace(/\?.*/, "").slice(1);
+  return `${root}${file}${file.startsWith("image/") ? "" : ".html"}${hash === undefined ? "" : `#${hash}`}`;
+};
+
 const fetched = async (address, options) => {
   const answer = await fetch(address, options);
   if (answer.ok) return answer;
