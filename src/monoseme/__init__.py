@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
     from .base import Activations, Labels
     from .evaluation import Causal, Evaluation, Matches, causal, evaluate, judge_run, match_concepts
-    from .explorer import Explorer, create_app, explore
+    from .explorer import Explorer, Exported, create_app, explore, export_pages, neuron_widget
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
@@ -72,6 +72,7 @@ __all__ = [
     "Crop",
     "Evaluation",
     "Explorer",
+    "Exported",
     "FeatureConfig",
     "FeatureImages",
     "Heatmaps",
@@ -107,6 +108,7 @@ __all__ = [
     "exemplar_map",
     "explore",
     "export_images",
+    "export_pages",
     "feature_grid",
     "feature_images",
     "heatmap_grid",
@@ -119,6 +121,7 @@ __all__ = [
     "magnitude_spectrum",
     "match_concepts",
     "merge_concepts",
+    "neuron_widget",
     "open_images",
     "open_run",
     "overlay",
@@ -142,7 +145,7 @@ _ROOMS = {
     "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
     "base": ("Activations", "Labels"),
     "evaluation": ("Causal", "Evaluation", "Matches", "causal", "evaluate", "judge_run", "match_concepts"),
-    "explorer": ("Explorer", "create_app", "explore"),
+    "explorer": ("Explorer", "Exported", "create_app", "explore", "export_pages", "neuron_widget"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),

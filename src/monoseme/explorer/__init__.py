@@ -4,6 +4,8 @@ One module a page; `_app` puts them together, `_safety` guards them, `_opened` i
 split one neuron while a line is dragged.
 """
 
+from ._export import Exported, export_pages
+from ._notebook import neuron_widget
 from ._serve import Explorer, create_app, explore
 
-__all__ = ["Explorer", "create_app", "explore"]
+__all__ = ["Explorer", "Exported", "create_app", "explore", "export_pages", "neuron_widget"]

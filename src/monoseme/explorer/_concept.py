@@ -132,7 +132,7 @@ def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Respons
         element("section", *_what(bank, view), class_="columns"),
         element("section", *_top(bank, view, number), id="images"),
         element("section", element("h2", "Nearest concepts of other directions"), _nearest(bank, view)),
-        element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
+        element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take", data_live=""),
     ]
     named = f"concept {found.number} of {bank.layer}"
     return Response(page(place, named, parts), media_type="text/html; charset=utf-8")

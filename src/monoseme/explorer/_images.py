@@ -41,15 +41,30 @@ def image(
 ) -> Response:
     """A thumbnail as the run keeps it. With the version `v` that pages give, it may be kept for good."""
     now = run.run
-    if image_id >= len(now):
-        raise NotFound(f"there is no image {image_id}; the run holds {len(now):,}, numbered from 0")
-    if now.manifest.thumbnails is None:
-        raise NotFound("the run holds no thumbnails (it was made with --no-thumbnails)")
-    content = now.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
-    if content is None or content[:2] != b"\xff\xd8":
-        raise MonosemeError(f"the thumbnail of image {image_id} is damaged; embed again with --overwrite")
+    content = image_bytes(now, image_id)
     kept = "private, max-age=31536000, immutable" if v and v == version(now) else "private, max-age=60"
     return Response(content, media_type="image/jpeg", headers={"cache-control": kept})
+
+
+def image_bytes(run: Run, image_id: int) -> bytes:
+    """A thumbnail of the run as the JPEG that it keeps.
+
+    Raises
+    ------
+    NotFound
+        There is no such image, or the run keeps no thumbnails.
+    MonosemeError
+        It is damaged.
+    """
+    if image_id >= len(run):
+        raise NotFound(f"there is no image {image_id}; the run holds {len(run):,}, numbered from 0")
+    if run.manifest.thumbnails is None:
+        raise NotFound("the run holds no thumbnails (it was made with --no-thumbnails)")
+    content = run.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
+    if content is None or content[:2] != b"\xff\xd8":
+        raise MonosemeError(f"the thumbnail of image {image_id} is damaged; embed again with --overwrite")
+    assert isinstance(content, bytes)
+    return content
 
 
 def version(run: Run) -> str:

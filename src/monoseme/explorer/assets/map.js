@@ -59,7 +59,7 @@
   const rest = () => { // when nothing moves any more: the address and the table
     frame.dataset.rest = "no";
     clearTimeout(later);
-    later = setTimeout(() => { history.replaceState(null, "", address()); list(); frame.dataset.rest = "yes"; }, 200);
+    later = setTimeout(() => { addressed(address()); list(); frame.dataset.rest = "yes"; }, 200);
   };
 
   // --- colours
@@ -305,7 +305,7 @@
   };
   const pan = (dx, dy) => { view.x -= dx / scale(); view.y += dy / scale(); again(); };
   const nearest = ([px, py]) => {
-    let [best, found] = [16 * 16, null];
+    let [best, found] = [image !== null && seen.length <= NEAR ? 24 ** 2 : 14 ** 2, null];
     for (const concept of seen) {
       const [x, y] = screen(concept);
       const apart = (x - px) ** 2 + (y - py) ** 2;
