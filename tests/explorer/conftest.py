@@ -1,10 +1,12 @@
 """A run with two banks, its application as a client, and an explorer that a browser can open."""
 
+import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from tests.browser import Watched
 
 import monoseme as ms
 from monoseme.base import bank_folder
@@ -47,3 +49,24 @@ def served(made) -> Iterator[str]:
     """The address of an explorer that answers, without the slash at its end."""
     with ms.Explorer(made.path, port=0).start() as explorer:
         yield explorer.url.rstrip("/")
+
+
+@pytest.fixture
+def watched(browser):
+    """A page that may complain of nothing, and ask nobody but this machine."""
+    watched = Watched(browser, viewport={"width": 1280, "height": 800})
+    watched.page.set_default_timeout(60_000)
+    yield watched
+    assert watched.complaints == []
+    assert {re.sub(r"^(data:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
+        "data:",
+        "http://127.0.0.1:",
+    }
+    watched.page.close()
+
+
+def ready(page, address: str):
+    """A page whose scripts have run."""
+    page.goto(address)
+    page.wait_for_selector("[data-ready=yes]")
+    return page

@@ -6,8 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from tests.browser import Watched
-from tests.explorer.conftest import CALIBRATED, PUBLISHED
+from tests.explorer.conftest import CALIBRATED, PUBLISHED, ready
 
 import monoseme as ms
 
@@ -23,25 +22,6 @@ def large(made, tmp_path_factory):
     bank.save(run.path / "banks" / "3" / "many")
     with ms.Explorer(run.path, port=0).start() as explorer:
         yield run, explorer.url.rstrip("/")
-
-
-@pytest.fixture
-def watched(browser):
-    watched = Watched(browser, viewport={"width": 1280, "height": 800})
-    watched.page.set_default_timeout(60_000)
-    yield watched
-    assert watched.complaints == []
-    assert {re.sub(r"^(data:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
-        "data:",
-        "http://127.0.0.1:",
-    }
-    watched.page.close()
-
-
-def ready(page, address: str):
-    page.goto(address)
-    page.wait_for_selector("[data-ready=yes]")
-    return page
 
 
 def directions(page) -> list[str]:

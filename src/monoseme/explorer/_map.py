@@ -89,7 +89,8 @@ def map_page(bank: Bank) -> Response:
     parts = [
         element("header", title, element("nav", table, aria_label="views", class_="steps"), class_="title"),
         element("p", counted(len(bank.bank), "concept"), id="state", class_="lead", role="status"),
-        _controls(kind),
+        element("noscript", element("p", "The map needs scripts; the table of the layer holds the same concepts.")),
+        _controls(kind, any(p is not None for p in _facts(bank)["p_value"])),
         element("div", _board(kind), _side(), class_="mapping"),
         element(
             "section",
@@ -110,8 +111,9 @@ def map_page(bank: Bank) -> Response:
     return Response(whole, media_type="text/html; charset=utf-8")
 
 
-def _controls(kind: str) -> Html:
-    options = [element("option", text.format(kind=kind), value=name) for name, text in COLOURS]
+def _controls(kind: str, tested: bool) -> Html:
+    offered = [(name, text) for name, text in COLOURS if tested or name != "p"]
+    options = [element("option", text.format(kind=kind), value=name) for name, text in offered]
     tools = [
         element("label", element("input", type="radio", name="tool", value=name, checked=on), f" {text}")
         for name, text, on in (("move", "move", ""), ("lasso", "lasso", None))

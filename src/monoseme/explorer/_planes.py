@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,16 +64,18 @@ class Planes:
         return self._laid
 
     def _lay(self) -> None:
-        last: Projection | None = None
+        how: Projection = "pca"
         try:
             vectors = self._vectors()
             last = best(len(vectors))
-            self._laid = Laid(fitted(plane(vectors, "pca")), "pca", last)
+            self._laid = Laid(fitted(plane(vectors, how)) if len(vectors) else np.zeros((0, 2)), how, last)
             if last is not None:
-                self._laid = Laid(fitted(plane(vectors, last)), last, None)
-        except (MonosemeError, ValueError, MemoryError, np.linalg.LinAlgError) as error:
+                how = last
+                self._laid = Laid(fitted(plane(vectors, how)), how, None)
+        except Exception as error:  # whatever it is, whoever waits for the map must be told
+            logging.getLogger(__name__).error("the map failed", exc_info=error)
             said = str(error) if isinstance(error, MonosemeError) else type(error).__name__
-            self._laid = Laid(self._laid.at, self._laid.layout, None, f"{last or 'the map'} failed: {said}")
+            self._laid = Laid(self._laid.at, self._laid.layout, None, f"{how} failed: {said}")
 
 
 def best(count: int) -> Projection | None:

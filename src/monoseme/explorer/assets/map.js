@@ -182,7 +182,8 @@
   };
   const thumbnails = (s) => {
     const side = seen.length <= NEAR / 4 ? 64 : 40;
-    for (const concept of seen) {
+    for (const concept of [...seen.filter((each) => each !== at && each !== under), at, under]) { // those two on top
+      if (concept === null || concept >= count) continue;
       const one = picture(all.image[concept]);
       if (!one.complete || !one.naturalWidth) continue;
       const [px, py] = screen(concept, s);

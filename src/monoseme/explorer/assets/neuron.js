@@ -97,8 +97,8 @@
     for (const each of made.querySelectorAll("template[data-part]")) if (each.dataset.part) parts[each.dataset.part] = each.content;
     return parts;
   };
+  const pictures = new Map(); // of each exemplar that was ever shown: copies and notebooks send places only
   const put = (parts) => {
-    const pictures = new Map();
     for (const each of document.querySelectorAll("#groups li[data-place] > :first-child")) pictures.set(each.parentNode.dataset.place, each);
     for (const name of ["summary", "tree", "groups", "similar"]) {
       const content = document.adoptNode(parts[name]);
