@@ -58,8 +58,9 @@ def watched(browser):
     watched.page.set_default_timeout(60_000)
     yield watched
     assert watched.complaints == []
-    assert {re.sub(r"^(data:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
+    assert {re.sub(r"^(data:|file:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
         "data:",
+        "file:",
         "http://127.0.0.1:",
     }
     watched.page.close()

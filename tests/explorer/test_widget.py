@@ -136,9 +136,9 @@ def test_its_front_end_draws_the_page_and_moves_the_line(browser, widget):
     shown = frame.locator("#groups img")
     assert shown.count() == 24
     assert shown.evaluate_all("all => all.every(one => one.naturalWidth > 0)")
-    frame.get_by_label("Strongest images").fill("12")
+    frame.locator("#top").fill("12")
     frame.locator("#groups li").nth(12).wait_for(state="detached")
-    frame.get_by_label("Strongest images").fill("24")
+    frame.locator("#top").fill("24")
     frame.locator("#groups li").nth(23).wait_for()
     frame.locator("#board[data-rest=yes]").wait_for()
     assert shown.evaluate_all("all => all.every(one => one.naturalWidth > 0)")

@@ -71,7 +71,10 @@ def layer_of(segment: str) -> str:
 def page(
     place: Place, title: str, parts: Sequence[Html], *, scripts: Sequence[str] = (), data: dict[str, Any] | None = None
 ) -> bytes:
-    """A whole HTML document. Its scripts and styles are files of ours; `data` goes along as JSON, which nothing runs."""
+    """A whole HTML document. Its scripts and styles are files of ours; `data` goes along as JSON, which nothing runs.
+
+    An element that only a server can bring to life is marked ``data-live``: a copy as files, or in a notebook, leaves it out.
+    """
     head = element(
         "head",
         element("meta", charset="utf-8"),
