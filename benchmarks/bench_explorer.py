@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -236,7 +237,7 @@ _MOVES = """async (count) => {
 
 
 def map_frames(port: int, quick: bool) -> None:
-    """Script time of each frame while a map of made-up points, with facts as the run's concepts have them, is moved and zoomed."""
+    """Processor time of scripts in each frame while a map of made-up points, with facts as the run's concepts have them, is moved and zoomed."""
     from playwright.sync_api import sync_playwright
 
     path = next((name for name in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if name), None)
@@ -257,7 +258,6 @@ def map_frames(port: int, quick: bool) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.add_init_script(_TIMED)
         page.route(f"**/api{BANK}/map", lambda route: route.fulfill(json=answer))
         page.goto(f"http://127.0.0.1:{port}{BANK}/map")
         page.wait_for_selector("#map[data-rest=yes]")
@@ -269,7 +269,7 @@ def map_frames(port: int, quick: bool) -> None:
             for _ in range(zoomed):
                 page.mouse.wheel(0, -120)
             page.wait_for_selector("#map[data-rest=yes]")
-            page.evaluate("window.frames_.length = 0")
+            browser.start_tracing(page=page, categories=["devtools.timeline"])
             for turn in range(2 if quick else 8):
                 page.mouse.down()
                 for step in range(40):
@@ -278,7 +278,7 @@ def map_frames(port: int, quick: bool) -> None:
                 for _ in range(20):
                     page.mouse.wheel(0, 60 if turn % 2 else -60)
                 page.mouse.move(box["x"] + 400, box["y"] + 300)
-            times = page.evaluate("window.frames_")
+            times = script_times(json.loads(browser.stop_tracing())["traceEvents"])
             p99, mid = float(np.quantile(times, 0.99)), median(times)
             told = verdict(p99, FRAME, at_least=False, quick=quick)
             print(
@@ -287,23 +287,16 @@ def map_frames(port: int, quick: bool) -> None:
         browser.close()
 
 
-_TIMED = """(() => {
-  window.frames_ = [];
-  let now = null, spent = 0;  // all calls of one frame together, and the events before it
-  const next = window.requestAnimationFrame.bind(window);
-  window.requestAnimationFrame = (call) => next((time) => {
-    const begin = performance.now();
-    call(time);
-    if (now === time) window.frames_[window.frames_.length - 1] += performance.now() - begin;
-    else { window.frames_.push(spent + performance.now() - begin); spent = 0; }
-    now = time;
-  });
-  const listen = EventTarget.prototype.addEventListener;
-  EventTarget.prototype.addEventListener = function (kind, call, options) {
-    const timed = /^(pointer|wheel)/.test(kind) ? (event) => { const begin = performance.now(); call(event); spent += performance.now() - begin; } : call;
-    return listen.call(this, kind, timed, options);
-  };
-})()"""
+def script_times(events: list[dict[str, Any]]) -> list[float]:
+    """Milliseconds of processor time that scripts take in each frame: its own calls, and those of events and timers since the frame before."""
+    names = ("FireAnimationFrame", "EventDispatch", "TimerFire")
+    spent, frames = 0.0, []
+    for event in sorted((each for each in events if each["name"] in names), key=lambda each: each["ts"]):
+        spent += event.get("tdur", event.get("dur", 0)) / 1000
+        if event["name"] == "FireAnimationFrame":
+            frames.append(spent)
+            spent = 0.0
+    return frames
 
 
 def clients(port: int, seconds: float, count: int = 50) -> None:

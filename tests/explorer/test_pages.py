@@ -248,7 +248,7 @@ def test_every_page_is_in_the_document_and_has_a_twin(client):
     document = client.get("/api/openapi.json").json()
     paths = document["paths"]
     pages = [path for path in paths if path.startswith("/banks") and not path.endswith(("/cut", "/charts", "/figures"))]
-    assert len(pages) == 3
+    assert len(pages) == 4
     assert {f"/api{path}" for path in pages} <= set(paths)
     for path, methods in paths.items():
         for method, told in methods.items():
