@@ -142,6 +142,9 @@ def test_its_front_end_draws_the_page_and_moves_the_line(browser, widget):
     frame.locator("#groups li").nth(23).wait_for()
     frame.locator("#board[data-rest=yes]").wait_for()
     assert shown.evaluate_all("all => all.every(one => one.naturalWidth > 0)")
+    frame.get_by_role("link", name="as in the bank").click()
+    frame.locator("#summary .chip.own").wait_for()
+    assert frame.locator("#groups article").count() == own
     page.evaluate("window.leave()")
     assert complaints == []
     page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -75,6 +76,16 @@ def version(run: Run) -> str:
 def address(run: Run, image_id: int) -> str | None:
     """Where a thumbnail is, None where the run has none."""
     return None if run.manifest.thumbnails is None else f"/image/{image_id}.jpg?v={version(run)}"
+
+
+def image_of(place: str) -> int | None:
+    """The image that an address is the thumbnail of, None for any other address.
+
+    >>> image_of("/image/5.jpg?v=0a"), image_of("/banks/3/x")
+    (5, None)
+    """
+    found = re.match(r"/image/(\d+)\.jpg", place)
+    return None if found is None else int(found[1])
 
 
 def described(image_id: int, fact: Fact, more: str = "") -> str:

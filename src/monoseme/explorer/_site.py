@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,17 @@ from ..base.html import Html, element
 from ._choice import Asked, Choice
 from ._cut import cut
 from ._dendrogram import top_of
+from ._images import image_of
 from ._inside import Inside
 from ._opened import Opened, OpenedBank
 from ._page import assets, bank_address, page
 from ._rewrite import rewritten, without_pictures
 
-_IMAGE = re.compile(r"/image/(\d+)\.jpg")
+_POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file: data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+"""What a copied page may load: its own files, wherever they lie."""
 _TOGETHER = 512
 """Thumbnails that are read at once."""
 
@@ -86,9 +90,9 @@ class Site:
             if other == "?":
                 return address.rpartition("/")[2] + ".html"
             path, mark, fragment = other.partition("#")
-            if image := _IMAGE.match(path):
-                self.images.add(int(image[1]))
-                return f"{root}image/{image[1]}.jpg"
+            if (image := image_of(path)) is not None:
+                self.images.add(image)
+                return f"{root}image/{image}.jpg"
             if path.startswith("/assets/"):
                 return root + path[1:]
             if path == "/":
@@ -99,7 +103,9 @@ class Site:
             "p", "A copy: what has to be computed is only in the live explorer, ", element("code", "monoseme explore"), ".",
             class_="faint small copied",
         )  # fmt: skip
-        return rewritten(text, link, root=root, here=address).replace("</main>", f"{note}</main>")
+        policy = element("meta", http_equiv="Content-Security-Policy", content=_POLICY)
+        made = rewritten(text, link, root=root, here=address)
+        return made.replace("<head>", f"<head>{policy}", 1).replace("</main>", f"{note}</main>", 1)
 
     def _keep(self, address: str, queries: Sequence[str]) -> None:
         """What the server answers to an address, by its query, as a script: from the disk no page may read anything else."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from typing import Any
 
@@ -10,10 +9,10 @@ import anywidget
 import traitlets
 
 from ..banks import ConceptBank
-from ..base.html import Html, data_uri
+from ..base.html import data_uri
 from ..runs import Run
 from ._app import make_app
-from ._images import image_bytes
+from ._images import image_bytes, image_of
 from ._inside import Inside
 from ._opened import NotFound, Opened, OpenedBank
 from ._page import assets
@@ -24,7 +23,6 @@ NAME = "bank"
 """What the bank is called in addresses, which nobody sees."""
 LONGEST = 4_000
 """Letters of an address that is answered."""
-_IMAGE = re.compile(r"/image/(\d+)\.jpg")
 
 
 class OneBank(Opened):
@@ -106,7 +104,9 @@ class NeuronWidget(anywidget.AnyWidget):  # type: ignore[misc]  # it has no type
         scripts = "".join(f"<script>{content[name]}</script>" for name in wanted if name.endswith(".js"))
         return text.replace("</head>", f"{styles}</head>", 1).replace("</body>", f"{scripts}</body>", 1)
 
-    def _link(self, address: str) -> Html | None:
-        """A picture as itself; there is nothing else to go to."""
-        found = _IMAGE.match(address)
-        return None if found is None else data_uri(image_bytes(self._run, int(found[1])), "image/jpeg")
+    def _link(self, address: str) -> str | None:
+        """A picture as itself, the way back to the bank's own split; there is nothing else to go to."""
+        if address == "?":
+            return "#own"
+        image = image_of(address)
+        return None if image is None else data_uri(image_bytes(self._run, image), "image/jpeg")

@@ -191,6 +191,15 @@
     }
     follow();
   });
+  document.getElementById("own").addEventListener("click", (event) => {
+    if (event.currentTarget.getAttribute("href") !== "#own") return; // in a notebook there is no page to go back to
+    event.preventDefault();
+    touched = new Set();
+    for (const [name, value] of Object.entries(start)) fields[name].value = value;
+    shown();
+    place();
+    follow();
+  });
   form.addEventListener("submit", (event) => { event.preventDefault(); follow(); });
   window.addEventListener("resize", place);
 
