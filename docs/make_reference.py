@@ -70,7 +70,7 @@ GROUPS = {
     ),
     "Reports": ("report",),
     "Feature visualisation": ("feature_images", "FeatureConfig", "FeatureImages", "feature_grid", "magnitude_spectrum"),
-    "Explorer": ("explore", "create_app", "Explorer"),
+    "Explorer": ("explore", "create_app", "Explorer", "export_pages", "Exported", "neuron_widget"),
     "Errors": ("MonosemeError", "UsageError"),
 }
 

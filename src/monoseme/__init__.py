@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         new_study,
         open_study,
     )
-    from .explorer import Explorer, create_app, explore
+    from .explorer import Explorer, Exported, create_app, explore, export_pages, neuron_widget
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
@@ -97,6 +97,7 @@ __all__ = [
     "Crop",
     "Evaluation",
     "Explorer",
+    "Exported",
     "FeatureConfig",
     "FeatureImages",
     "Heatmaps",
@@ -135,6 +136,7 @@ __all__ = [
     "exemplar_map",
     "explore",
     "export_images",
+    "export_pages",
     "feature_grid",
     "feature_images",
     "heatmap_grid",
@@ -148,6 +150,7 @@ __all__ = [
     "magnitude_spectrum",
     "match_concepts",
     "merge_concepts",
+    "neuron_widget",
     "new_study",
     "open_images",
     "open_run",
@@ -196,7 +199,7 @@ _ROOMS = {
         "new_study",
         "open_study",
     ),
-    "explorer": ("Explorer", "create_app", "explore"),
+    "explorer": ("Explorer", "Exported", "create_app", "explore", "export_pages", "neuron_widget"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),

@@ -88,18 +88,21 @@ def several(made, small_model, tmp_path_factory) -> ms.Run:
 
 @pytest.fixture
 def watched(browser):
+    """A page that may complain of nothing, and ask nobody but this machine."""
     watched = Watched(browser, viewport={"width": 1280, "height": 800})
     watched.page.set_default_timeout(60_000)
     yield watched
     assert watched.complaints == []
-    assert {re.sub(r"^(data:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
+    assert {re.sub(r"^(data:|file:|http://127\.0\.0\.1:\d+/).*", r"\1", url)[:17] for url in watched.requests} <= {
         "data:",
+        "file:",
         "http://127.0.0.1:",
     }
     watched.page.close()
 
 
 def ready(page, address: str):
+    """A page whose scripts have run."""
     page.goto(address)
     page.wait_for_selector("[data-ready=yes]")
     return page

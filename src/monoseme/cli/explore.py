@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ._common import Device, ImagesOption, ModelOption, RunFolder, Weights
+from ..base import UsageError, counted, duration
+from ._common import (
+    Device,
+    ImagesOption,
+    Json,
+    ModelOption,
+    Quiet,
+    RunFolder,
+    Stopped,
+    Weights,
+    progress_for,
+    quoted,
+    say,
+)
 
 
 def explore(
@@ -22,8 +37,27 @@ def explore(
     weights: Weights = None,
     device: Device = "auto",
     images: ImagesOption = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Serve nothing; write the pages as files for any web host.", show_default=False
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Export: replace a folder that holds anything else.")
+    ] = False,
+    cuts: Annotated[
+        int, typer.Option(help="Export: clusters, at most, that the line parts a neuron's images into.", min=0)
+    ] = 24,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look at layers, neurons and concepts in a browser, and move the line between them. Ctrl-C ends it."""
+    if export is not None:
+        _export(run, export, overwrite, cuts, as_json, quiet)
+        return
+    if overwrite:
+        raise UsageError("--overwrite is for --export DIR; the explorer itself overwrites nothing")
     from ..explorer import explore as serve
 
     if not (
@@ -44,3 +78,21 @@ def explore(
         images=images,
     )
     print("stopped")
+
+
+def _export(run: Path, folder: Path, overwrite: bool, cuts: int, as_json: bool, quiet: bool) -> None:
+    from ..explorer import export_pages
+
+    begin = time.monotonic()
+    try:
+        made = export_pages(run, folder, overwrite=overwrite, cuts=cuts, progress=progress_for(quiet, as_json))
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; nothing was written to {folder}") from None
+    seconds = time.monotonic() - begin
+    told = f"{counted(made.pages, 'page')}, {counted(made.images, 'thumbnail')}, {made.size / 1e6:,.1f} MB"
+    lines = [
+        f"wrote {folder}: {told}, in {duration(seconds)}",
+        f"next: open {quoted(folder / 'index.html')}, or copy the folder to any web host",
+    ]
+    facts = {"folder": str(folder), "pages": made.pages, "thumbnails": made.images, "bytes": made.size}
+    say(lines, {**facts, "seconds": round(seconds, 3)}, as_json)

@@ -27,6 +27,7 @@ from . import (
     _images,
     _jobs,
     _layer,
+    _map,
     _marks,
     _network,
     _neuron,
@@ -47,7 +48,7 @@ from ._sight import Sights
 from ._studies import Studies
 
 _PAGES = (
-    *(_layer, _neuron, _beside, _concept, _elsewhere, _marks, _images),
+    *(_layer, _map, _neuron, _beside, _concept, _elsewhere, _marks, _images),
     *(_save, _jobs, _network, _heat, _feature, _try, _studies, _study),
 )
 THREADS = 12

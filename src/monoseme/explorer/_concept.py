@@ -158,9 +158,10 @@ def concept_page(
             "section",
             element("h2", "Nearest concepts of other banks and layers"),
             waiting(bank, concept, len(place.banks)),
+            data_live="",
         ),
         element("section", *gallery(bank, model, features, slots(bank, found.direction, [concept])), data_live=""),
-        element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take"),
+        element("section", element("h2", "Take it along"), take_along(bank, concept), class_="take", data_live=""),
     ]
     named = f"concept {found.number} of {bank.layer}"
     scripts = ["concept.js", "heat.js", "feature.js"]

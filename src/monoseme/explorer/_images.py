@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -41,20 +42,29 @@ def image(
 ) -> Response:
     """A thumbnail as the run keeps it. With the version `v` that pages give, it may be kept for good."""
     now = run.run
-    if image_id >= len(now):
-        raise NotFound(f"there is no image {image_id}; the run holds {len(now):,}, numbered from 0")
-    if now.manifest.thumbnails is None:
-        raise NotFound("the run holds no thumbnails (it was made with --no-thumbnails)")
     content = thumbnail_of(now, image_id)
     kept = "private, max-age=31536000, immutable" if v and v == version(now) else "private, max-age=60"
     return Response(content, media_type="image/jpeg", headers={"cache-control": kept})
 
 
 def thumbnail_of(run: Run, image_id: int) -> bytes:
-    """A JPEG as the run keeps it; what is none is not passed on."""
-    content: bytes | None = run.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
+    """A thumbnail of the run as the JPEG that it keeps.
+
+    Raises
+    ------
+    NotFound
+        There is no such image, or the run keeps no thumbnails.
+    MonosemeError
+        It is damaged.
+    """
+    if image_id >= len(run):
+        raise NotFound(f"there is no image {image_id}; the run holds {len(run):,}, numbered from 0")
+    if run.manifest.thumbnails is None:
+        raise NotFound("the run holds no thumbnails (it was made with --no-thumbnails)")
+    content = run.images([image_id], ["thumbnail"])["thumbnail"][0].as_py()
     if content is None or content[:2] != b"\xff\xd8":
         raise MonosemeError(f"the thumbnail of image {image_id} is damaged; embed again with --overwrite")
+    assert isinstance(content, bytes)
     return content
 
 
@@ -66,6 +76,16 @@ def version(run: Run) -> str:
 def address(run: Run, image_id: int) -> str | None:
     """Where a thumbnail is, None where the run has none."""
     return None if run.manifest.thumbnails is None else f"/image/{image_id}.jpg?v={version(run)}"
+
+
+def image_of(place: str) -> int | None:
+    """The image that an address is the thumbnail of, None for any other address.
+
+    >>> image_of("/image/5.jpg?v=0a"), image_of("/banks/3/x")
+    (5, None)
+    """
+    found = re.match(r"/image/(\d+)\.jpg", place)
+    return None if found is None else int(found[1])
 
 
 def described(image_id: int, fact: Fact, more: str = "") -> str:

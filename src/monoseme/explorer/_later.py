@@ -40,6 +40,19 @@ class Later:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+class AtOnce(Later):
+    """The same for whoever would rather wait: work is done when it is asked for."""
+
+    def __call__(self, function: Callable[[], T]) -> Future[T]:
+        """Do it."""
+        done: Future[T] = Future()
+        done.set_result(on_one_core(function))
+        return done
+
+    def after(self, seconds: float, begin: Callable[[], object]) -> None:
+        """Nothing is begun before it is needed."""
+
+
 def on_one_core(function: Callable[[], T]) -> T:
     """The result of work on matrices, by this thread alone: on several, small products mostly wait for each other."""
     return on_cores(1, function)

@@ -181,7 +181,8 @@ def _whole_page(bank: OpenedBank, place: Place, names: Names) -> bytes:
         element("h1", printable(bank.layer, 80), element("span", f" of {model}", class_="faint")),
         element(
             "p",
-            f"{counted(len(bank.bank), 'concept')} from {counted(len(view.directions), kind)}, bank {bank.name}",
+            f"{counted(len(bank.bank), 'concept')} from {counted(len(view.directions), kind)}, bank {bank.name}: ",
+            element("a", "map of its concepts", href=f"{place.base}/map", data_key="m"),
             class_="lead",
         ),
         element(

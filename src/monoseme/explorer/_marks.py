@@ -111,9 +111,11 @@ def form(bank: OpenedBank, view: ConceptView, read_only: bool) -> Html:
         f"note {NOTE:,}. It stays with the concept in every bank that finds it again.",
         id="limits",
         class_="faint small",
+        data_live="",
     )
     if read_only:
-        end = [element("p", "The explorer was started with --read-only: what is said is shown and cannot be changed.")]
+        why = "The explorer was started with --read-only: what is said is shown and cannot be changed."
+        end = [element("p", why, data_live="")]
     else:
         keys = [joined([element("kbd", key), f" {what} "]) for key, what in KEYS]
         end = [

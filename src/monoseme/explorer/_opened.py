@@ -28,6 +28,7 @@ from ..runs import Run, RunActivations, open_run
 from ..views import LayerView, Names, NeuronView, plane, view_layer, view_neuron
 from ._later import Later, on_one_core
 from ._page import Place
+from ._planes import Planes
 
 if TYPE_CHECKING:
     from ..evaluation import Causal, Evaluation
@@ -142,6 +143,7 @@ class OpenedBank:
         self._tests: Future[NodeTests] | None = None
         self._node_tests: dict[Any, Future[Any]] = {}
         self._lock, self._prepared = threading.RLock(), False
+        self.planes = Planes(lambda: self.bank.vectors)
 
     def place(self) -> Place:
         """What the heads of its pages show."""

@@ -15,7 +15,9 @@ from ..base import printable
 from ..base.html import Html, element, joined
 from ..views import charts
 
-SCRIPTS = ("page.js", "layer.js", "neuron.js", "concept.js", "study.js", "heat.js", "feature.js", "try.js")
+SCRIPTS = ("page.js", "layer.js", "neuron.js", "concept.js", "map.js", "study.js", "heat.js", "feature.js", "try.js")
+LIVE = ("concept.js", "study.js", "heat.js", "feature.js", "try.js")
+"""Scripts that have nothing to do without a server."""
 TOOLS = (("try", "try an image"),)
 """Further pages of a bank, by the end of their address."""
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -73,7 +75,10 @@ def layer_of(segment: str) -> str:
 def page(
     place: Place, title: str, parts: Sequence[Html], *, scripts: Sequence[str] = (), data: dict[str, Any] | None = None
 ) -> bytes:
-    """A whole HTML document. Its scripts and styles are files of ours; `data` goes along as JSON, which nothing runs."""
+    """A whole HTML document. Its scripts and styles are files of ours; `data` goes along as JSON, which nothing runs.
+
+    An element that only a server can bring to life is marked ``data-live``: a copy as files, or in a notebook, leaves it out.
+    """
     inside = [element("a", "to the content", href="#content", class_="skip"), _header(place), *content(parts)]
     return document(f"{printable(title, 80)} - monoseme", inside, scripts=("page.js", *scripts), data=data)
 
@@ -90,7 +95,7 @@ def document(
         element("title", title),
         element("link", rel="icon", href=asset("icon.svg")),
         element("link", rel="stylesheet", href=asset("explorer.css")),
-        *(element("script", src=asset(name), defer="") for name in scripts),
+        *(element("script", src=asset(name), defer="", data_live="" if name in LIVE else None) for name in scripts),
     )
     body = [*inside]
     if data is not None:

@@ -64,7 +64,7 @@ def create_app(
     MissingExtraError
         FastAPI is not installed.
     """
-    with _needs_extra():
+    with needs_extra():
         from ._app import make_app
         from ._network import Given
         from ._safety import Guard, is_loopback
@@ -154,7 +154,7 @@ class Explorer:
         return element("a", "the explorer", href=self.url, target="_blank", rel="noopener")
 
     def _prepare(self) -> uvicorn.Server:
-        with _needs_extra():
+        with needs_extra():
             import uvicorn
         app = create_app(self._run, host=self._host, token=self._token, **self._options)
         config = uvicorn.Config(
@@ -226,7 +226,7 @@ def explore(
         run, port=port, host=host, read_only=read_only, model=model, weights=weights, device=device, images=images
     )
     try:
-        with _needs_extra():
+        with needs_extra():
             import fastapi  # noqa: F401  # so that a lacking one is told before an address is
         if not block:
             explorer.start()
@@ -285,7 +285,8 @@ def _open_browser(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _needs_extra() -> Iterator[None]:
+def needs_extra() -> Iterator[None]:
+    """Say which extra to install where something of it is lacking."""
     try:
         yield
     except ModuleNotFoundError as error:

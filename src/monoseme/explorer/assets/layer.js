@@ -98,16 +98,16 @@
     const [name, by, tags, rejected] = said[concept] ?? ["", "label", [], false];
     const words = [`concept ${concept}`, `${size} images`, name, label, ...tags.map((tag) => `tag ${tag}`), rejected && "rejected"].filter(Boolean).join(", ");
     const text = element("span", { class: `label ${by}` }, name || label || `concept ${concept}`, ...tags.map((tag) => ` · ${tag}`));
-    const pictures = image === null ? [] : ids.map((id) => element("img", { src: `/image/${id}.jpg?v=${image}`, alt: "", width: 40, height: 40, loading: "lazy", decoding: "async" }));
+    const pictures = image === null ? [] : ids.map((id) => element("img", { src: to(`/image/${id}.jpg?v=${image}`), alt: "", width: 40, height: 40, loading: "lazy", decoding: "async" }));
     const line = element("span", { class: "line" }, ...pictures);
-    return element("a", { href: `${base}/concept/${concept}`, title: words, "aria-label": words, class: rejected ? "strip rejected" : "strip" }, line, text);
+    return element("a", { href: to(`${base}/concept/${concept}`), title: words, "aria-label": words, class: rejected ? "strip rejected" : "strip" }, line, text);
   };
   const row = (place) => {
     const at = order[place];
     const own = columns.direction[at];
     const cells = keys.map((key) =>
       key === "direction"
-        ? element("th", { scope: "row", role: "rowheader", class: "number" }, element("a", { href: `${base}/neuron/${own}` }, String(own)))
+        ? element("th", { scope: "row", role: "rowheader", class: "number" }, element("a", { href: to(`${base}/neuron/${own}`) }, String(own)))
         : element("td", { role: "cell", class: `number ${key}`, "data-name": heads[keys.indexOf(key)].textContent }, figure(columns[key][at])));
     const groups = columns.groups[at];
     const more = groups.length > SHOWN ? [element("span", { class: "faint" }, `and ${groups.length - SHOWN} more`)] : [];
@@ -181,17 +181,17 @@
   let later = null; // browsers refuse more than some hundred changes of the address in half a minute
   const remember = () => {
     clearTimeout(later);
-    later = setTimeout(() => history.replaceState(null, "", address(now)), 200);
+    later = setTimeout(() => addressed(address(now)), 200);
   };
   const flush = () => {
     clearTimeout(later);
-    history.replaceState(null, "", address(now));
+    addressed(address(now));
   };
   filters.addEventListener("input", (event) => {
     if (["checkbox", "select-one"].includes(event.target.type)) { // a step that the back button undoes; letters of a search are none
       flush();
       read();
-      history.pushState(null, "", address(now));
+      addressed(address(now), true);
     } else {
       read();
       remember();
@@ -203,7 +203,7 @@
     head.querySelector("button")?.addEventListener("click", () => {
       flush();
       now.sort = now.sort === head.dataset.key ? `-${head.dataset.key}` : head.dataset.key;
-      history.pushState(null, "", address(now));
+      addressed(address(now), true);
       settle();
     });
   }
@@ -226,7 +226,7 @@
     active = one.dataset.direction;
     flush(); // so that the way back leads to this row
     draw();
-    if (!event.target.closest("a") && !String(getSelection())) location.assign(`${base}/neuron/${active}`);
+    if (!event.target.closest("a") && !String(getSelection())) location.assign(to(`${base}/neuron/${active}`));
   });
   const walk = (by) => {
     const place = order.findIndex((at) => String(columns.direction[at]) === String(active));
@@ -243,7 +243,7 @@
     if (typing(event)) return;
     if (event.key === "j") walk(1);
     else if (event.key === "k") walk(-1);
-    else if (event.key === "Enter" && active !== null && !event.target.closest("a, button, summary")) { flush(); location.assign(`${base}/neuron/${active}`); }
+    else if (event.key === "Enter" && active !== null && !event.target.closest("a, button, summary")) { flush(); location.assign(to(`${base}/neuron/${active}`)); }
     else if (event.key === "/") { event.preventDefault(); filters.elements.q.focus(); filters.elements.q.select(); }
   });
   document.getElementById("about").addEventListener("toggle", async () => {

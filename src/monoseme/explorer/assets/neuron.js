@@ -6,10 +6,11 @@
   const form = document.getElementById("controls");
   const fields = form.elements;
   const line = document.getElementById("line");
-  const here = location.pathname;
   const start = { method: fields.method.value, outlier: fields.outlier.value, granularity: fields.granularity.value, min_size: fields.min_size.value, top: fields.top.value, threshold: fields.threshold.value };
   const asked = new URLSearchParams(location.search);
   let touched = new Set([...asked.keys()]); // only what was chosen goes into the address; the rest is the bank's
+
+  let cuts = null; // of a copy: the lines that it holds an answer for, each with its query
 
   const tree = () => document.querySelector("#tree svg");
   const most = () => Number(tree().dataset.most);
@@ -40,6 +41,8 @@
     line.setAttribute("aria-valuetext", document.getElementById("height").textContent);
   };
   const move = (value) => {
+    if (root !== undefined && !cuts?.size) return;
+    if (cuts) value = [...cuts.keys()].reduce((best, each) => (Math.abs(each - value) < Math.abs(best - value) ? each : best));
     fields.threshold.value = String(Number(Math.min(most(), Math.max(most() / 1e4, value)).toPrecision(7)));
     touched.add("threshold");
     if (fields.method.value !== "published") { fields.method.value = "published"; }
@@ -73,7 +76,7 @@
     flying += 1;
     board.setAttribute("aria-busy", "true");
     try {
-      const parts = await take(`${here}/cut?${wanted}`);
+      const parts = await take(`${here}/cut?${cuts?.get(threshold()) ?? wanted}`);
       if (mine < shownNumber) return;
       shownNumber = mine;
       put(parts);
@@ -94,8 +97,8 @@
     for (const each of made.querySelectorAll("template[data-part]")) if (each.dataset.part) parts[each.dataset.part] = each.content;
     return parts;
   };
+  const pictures = new Map(); // of each exemplar that was ever shown: copies and notebooks send places only
   const put = (parts) => {
-    const pictures = new Map();
     for (const each of document.querySelectorAll("#groups li[data-place] > :first-child")) pictures.set(each.parentNode.dataset.place, each);
     for (const name of ["summary", "tree", "groups", "similar"]) {
       const content = document.adoptNode(parts[name]);
@@ -125,7 +128,7 @@
     clearTimeout(rest);
     rest = setTimeout(() => {
       const text = wanted.toString();
-      history.replaceState(null, "", text ? `?${text}` : here);
+      addressed(text ? `?${text}` : location.pathname);
       charts(text);
     }, 250);
     clearTimeout(sayLater);
@@ -188,6 +191,15 @@
     }
     follow();
   });
+  document.getElementById("own").addEventListener("click", (event) => {
+    if (event.currentTarget.getAttribute("href") !== "#own") return; // in a notebook there is no page to go back to
+    event.preventDefault();
+    touched = new Set();
+    for (const [name, value] of Object.entries(start)) fields[name].value = value;
+    shown();
+    place();
+    follow();
+  });
   form.addEventListener("submit", (event) => { event.preventDefault(); follow(); });
   window.addEventListener("resize", place);
 
@@ -215,6 +227,15 @@
     button.disabled = false;
   });
 
+  if (root !== undefined) { // only the line moves, from cut to cut
+    for (const each of form.elements) each.disabled = each !== line;
+    kept(`${here}/cut`).then((all) => {
+      cuts = new Map(Object.keys(all).map((query) => [Number(new URLSearchParams(query).get("threshold")), query]));
+      if (asked.has("threshold")) move(Number(asked.get("threshold")));
+      line.disabled = !cuts.size;
+      board.dataset.cuts = cuts.size;
+    }).catch((error) => told(error.message));
+  }
   shown();
   place();
   charts(query().toString());

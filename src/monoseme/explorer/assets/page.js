@@ -5,8 +5,53 @@ const say = (text) => { document.getElementById("said").textContent = text; };
 const typing = (event) =>
   event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]):not([type=range]), select, textarea");
 
+// A copy without a server: each page is a file, `root` is the way to their top folder, and `here` the page's own address.
+const { root, here = location.pathname } = document.documentElement.dataset;
+const to = (address) => {
+  if (root === undefined) return address;
+  const [path, hash] = address.split("#");
+  const file = path.replace(/\?.*/, "").slice(1);
+  return `${root}${file}${file.startsWith("image/") ? "" : ".html"}${hash === undefined ? "" : `#${hash}`}`;
+};
+
+// What a copy keeps of the server's answers: for each address a script that hands over all of them by their query, packed.
+const takers = new Map();
+const answers = new Map();
+const held = (address, packed) => takers.get(address)(packed);
+const kept = (address) => {
+  if (!answers.has(address)) {
+    answers.set(address, new Promise((done, fail) => {
+      takers.set(address, done);
+      const script = document.createElement("script");
+      script.src = `${root}${address.slice(1)}.js`;
+      script.addEventListener("error", () => fail(new Error("a file of this copy is missing; export it again")));
+      document.head.append(script);
+    }));
+  }
+  return answers.get(address);
+};
+const unpacked = async (address) => {
+  const [path, query = ""] = address.split("?");
+  const packed = (await kept(path))[query];
+  if (packed === undefined) throw new Error("This copy does not hold that; the live explorer computes it.");
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
+};
+
+// A change of the address; pages from the disk may not change theirs.
+const addressed = (address, push = false) => {
+  try {
+    if (push) history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
+  } catch (error) {
+    if (error.name !== "SecurityError") throw error;
+  }
+};
+
+const reach = window.frameElement?.reach ?? fetch.bind(window); // in a notebook the kernel answers
 const fetched = async (address, options) => {
-  const answer = await fetch(address, options);
+  if (root !== undefined) return unpacked(address);
+  const answer = await reach(address, options);
   if (answer.ok) return answer;
   const text = await answer.text();
   let sentence = `the explorer answered ${answer.status}`;
