@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
-    from .runs import Run, embed, join_labels, open_run, verify_run
+    from .runs import Run, embed, import_run, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import (
         Applied,
@@ -111,6 +111,7 @@ __all__ = [
     "feature_images",
     "heatmap_grid",
     "heatmaps",
+    "import_run",
     "join_labels",
     "judge_run",
     "load_bank",
@@ -145,7 +146,7 @@ _ROOMS = {
     "explorer": ("Explorer", "create_app", "explore"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
-    "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
+    "runs": ("Run", "embed", "import_run", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (
         "Applied",

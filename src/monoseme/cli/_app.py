@@ -21,6 +21,7 @@ from .embed import embed
 from .evaluate import evaluate
 from .explore import explore
 from .export_images import export_images
+from .import_ import import_
 from .info import info, verify
 from .label import label
 from .layers import layers
@@ -40,6 +41,7 @@ for command in (
     demo,
     layers,
     embed,
+    import_,
     disentangle,
     show,
     evaluate,
@@ -52,7 +54,7 @@ for command in (
     info,
     verify,
 ):
-    app.command()(command)
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 
 
 def _version(wanted: bool) -> None:

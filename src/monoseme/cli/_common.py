@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..base import Reporter, UsageError, reporter
+from ..base import Reporter, UsageError, printable, reporter
 
 if TYPE_CHECKING:
     from ..banks import ConceptBank
     from ..models import Model
+    from ..runs import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by monoseme embed.", show_default=False)]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder made by monoseme embed or import.", show_default=False)
+]
 LayerOption = Annotated[
     str | None, typer.Option("--layer", help="Which layer, where the run holds several.", show_default=False)
 ]
@@ -112,6 +115,18 @@ def load(
     if not isinstance(model.preprocess, Preprocess):
         raise UsageError(f"--resize cannot change {spec}: its preprocessing is a function of its own")
     return model.with_preprocess(replace(model.preprocess, resize=resize))
+
+
+def set_aside_line(run: Run, out: Path) -> list[str]:
+    """How many images could not be used, with the first; no line where there are none."""
+    bad = run.quarantined()
+    if not len(bad):
+        return []
+    first = bad.slice(0, 1).to_pylist()[0]
+    return [
+        f"{len(bad):,} of {run.manifest.images['count']:,} images could not be used and are set aside "
+        f"(the first, {printable(first['uri'], 100)}: {printable(first['reason'], 200)}; all: monoseme info {quoted(out)})"
+    ]
 
 
 def numbers(text: str | Sequence[str], option: str = "--neurons") -> list[int]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import MonosemeError, duration, printable
+from ..base import MonosemeError, duration
 from ._common import (
     Device,
     ImagesArgument,
@@ -25,6 +25,7 @@ from ._common import (
     progress_for,
     quoted,
     say,
+    set_aside_line,
 )
 
 
@@ -120,12 +121,7 @@ def embed(
     seconds = time.monotonic() - begin
     columns = ", ".join(f"{column.layer} ({column.channels:,} neurons, {column.pooling})" for column in run.columns())
     lines = [f"{run.path}: {len(run):,} images x {columns}, in {duration(seconds)}"]
-    if facts["set_aside"]:
-        first = run.quarantined().slice(0, 1).to_pylist()[0]
-        lines.append(
-            f"{facts['set_aside']:,} of {facts['listed']:,} images could not be used and are set aside "
-            f"(the first, {printable(first['uri'], 100)}: {printable(first['reason'], 200)}; all: monoseme info {quoted(out)})"
-        )
+    lines += set_aside_line(run, out)
     layers = "" if len(facts["layers"]) == 1 else f" --layer {quoted(run.columns()[-1].layer)}"
     lines.append(f"next: monoseme disentangle {quoted(out)}{layers}")
     say(lines, {**facts, "seconds": round(seconds, 3)}, as_json)

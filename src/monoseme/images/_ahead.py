@@ -60,7 +60,7 @@ class Thumbnails:
 class Batch:
     """Images of one slice of the listing.
 
-    pixels : (n, ...) prepared images, None when none of the slice can be used
+    pixels : (n, ...) prepared images, None when none of the slice can be used or no pixels are asked for
     facts : what the table keeps of each, in the same order
     bad : entry, uri and reason of each that cannot be used
     count : how many entries the slice has
@@ -74,10 +74,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs."""
+    """What a worker needs; without `prepare` no pixels are kept."""
 
     source: ImageSource
-    prepare: Prepares
+    prepare: Prepares | None
     thumbnails: Thumbnails | None
 
     def load(self, entries: Sequence[int]) -> Batch:
@@ -87,12 +87,13 @@ class Work:
             entry = self.source.entry(index)
             try:
                 loaded = self.source.load(index)
-                prepared = self.prepare.pixels(loaded.image)
+                prepared = None if self.prepare is None else self.prepare.pixels(loaded.image)
                 thumbnail = None if self.thumbnails is None else self.thumbnails.make(loaded.image)
             except BadImage as error:
                 bad.append({"entry": index, "uri": entry.uri, "reason": str(error)})
                 continue
-            pixels.append(prepared)
+            if prepared is not None:
+                pixels.append(prepared)
             facts.append(
                 {
                     "entry": index,

@@ -2,6 +2,7 @@
 
 from ._activations import RunActivations
 from ._embed import embed
+from ._import import import_run
 from ._join import JoinedLabels, join_labels
 from ._notebook import strip
 from ._originals import Originals, model_of, originals
@@ -16,6 +17,7 @@ __all__ = [
     "Run",
     "RunActivations",
     "embed",
+    "import_run",
     "join_labels",
     "model_of",
     "open_run",
