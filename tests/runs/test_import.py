@@ -315,7 +315,7 @@ def test_what_wants_the_model_says_that_there_is_none(small_model, small_run, ph
             ms.causal(bank, run, model=model)
         with pytest.raises(ms.UsageError, match="holds imported embeddings and no model to ask"):
             ms.heatmap_grid(bank, run, 0, model=model)
-    with pytest.raises(ms.UsageError, match=r"the model .imported embeddings there, wrapped:small now"):
+    with pytest.raises(ms.UsageError, match=r"the model \(imported embeddings there, small now\) differ"):
         ms.embed(small_model, photos, ["1"], run.path, workers=0)
     with pytest.raises(ms.UsageError, match="holds a run made with something else: the model"):
         ms.import_run({"4": acts}, small_run.path)

@@ -20,6 +20,7 @@ from .disentangle import disentangle
 from .embed import embed
 from .evaluate import evaluate
 from .explore import explore
+from .export import export
 from .export_images import export_images
 from .import_ import import_
 from .info import info, verify
@@ -49,6 +50,7 @@ for command in (
     report,
     explore,
     apply,
+    export,
     export_images,
     label,
     info,

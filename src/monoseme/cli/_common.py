@@ -29,6 +29,21 @@ LayerOption = Annotated[
 BankOption = Annotated[
     str | None, typer.Option("--bank", help="Which bank, where the layer has several.", show_default=False)
 ]
+BankArgument = Annotated[
+    Path, typer.Argument(metavar="BANK", help="A bank's folder, or its run's.", show_default=False)
+]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="The bank's run, where the bank does not lie in it.", show_default=False)
+]
+NeuronsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--neurons",
+        "--neuron",
+        help="Which, such as 0,35,100-199; by default the five whose concepts are told apart most clearly.",
+        show_default=False,
+    ),
+]
 ImageSize = Annotated[
     int | None, typer.Option(help="Short side of the model's input in pixels, in place of its own.", show_default=False)
 ]

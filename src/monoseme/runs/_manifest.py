@@ -130,6 +130,8 @@ class Manifest:
 
 def differences(old: Manifest, new: Manifest, *, layers: bool) -> list[str]:
     """What another manifest would change, in words for people; `layers` says whether other layers count."""
+    if old.imported != new.imported:  # then all else differs as well
+        return [_differs("model", old.model.get("spec"), new.model.get("spec"))]
     found = []
     for name, key in (("model", "spec"), ("weights", "weights_digest"), ("preprocessing", "preprocess")):
         if old.model.get(key) != new.model.get(key):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ._apply import Applied, apply_bank
 from ._asked import mean_embedding
 from ._crops import Crop, concept_crops
+from ._export import FORMATS, captum_concepts, export_bank
 from ._fields import ReceptiveField, receptive_field
 from ._firing import firing_levels
 from ._folders import MANIFEST, export_images
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ._scorer import ConceptScorer
 
 __all__ = [
+    "FORMATS",
     "MANIFEST",
     "Applied",
     "ConceptScorer",
@@ -27,7 +29,9 @@ __all__ = [
     "ReceptiveField",
     "ablate",
     "apply_bank",
+    "captum_concepts",
     "concept_crops",
+    "export_bank",
     "export_images",
     "firing_levels",
     "heatmaps",

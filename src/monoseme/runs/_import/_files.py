@@ -45,7 +45,7 @@ class ArrayFile(ABC):
         raise NotImplementedError(key)
 
     def digest(self) -> str:
-        """Of the file's size, and of its first and last mebibyte: whether it is the file that was read before."""
+        """Of the file's size and of its first and last mebibyte: whether it is the file that was read before."""
         size = self.path.stat().st_size
         with self.path.open("rb") as file:
             head = file.read(_ENDS)
