@@ -38,10 +38,11 @@ CLASSES_WITH_METHODS = (
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
-    "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
+    "Runs": ("embed", "import_run", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
-    "Use": ("apply_bank", "Applied", "ConceptScorer", "ablate", "steer", "export_images"),
+    "Use": ("apply_bank", "Applied", "ConceptScorer", "ablate", "steer"),
+    "Handing on": ("export_bank", "captum_concepts", "export_images"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal", "match_concepts", "Matches"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),
     "Views": ("view_layer", "view_neuron", "view_concept", "LayerView", "NeuronView", "ConceptView"),

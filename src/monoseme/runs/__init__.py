@@ -1,4 +1,4 @@
-"""Runs: images and a model come in; a folder that stands alone goes out, to be read lazily."""
+"""Runs: images and a model, or embeddings made elsewhere, come in; a folder that stands alone goes out, to be read lazily."""
 
 from ._activations import RunActivations
 from ._embed import embed

@@ -1,5 +1,5 @@
-"""A bank put to use: a bank, its model and pictures come in; where in a picture a concept is, folders of images, and models
-that lack a concept or have more of it, go out.
+"""A bank put to use: a bank, its model and pictures come in; where in a picture a concept is, folders of images, the bank in
+other tools' formats, and models that lack a concept or have more of it, go out.
 
 `ConceptScorer` needs scikit-learn's base classes and is imported when first used.
 """

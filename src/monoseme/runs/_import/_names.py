@@ -53,7 +53,7 @@ def rows_in(layers: Mapping[str, LayerArray]) -> int:
 def image_names(layers: Mapping[str, LayerArray], given: Given) -> list[str] | None:
     """The name of each row's image, None where nothing says it.
 
-    Where names come from a column, every layer's files must have that column and the same names in it.
+    Where names come from a column, every layer's files must have such a column (that one, if it was named) with the same names.
 
     Raises
     ------
@@ -68,7 +68,8 @@ def image_names(layers: Mapping[str, LayerArray], given: Given) -> list[str] | N
     where = f"the ids ({shown(column)})" if column else "the ids"
     _check(names, lead, where)
     for name, layer in others if column is not None else ():
-        _same(names, _column_of(layer, column or ""), first, name)
+        theirs = (_column(layer, None) if given is None else column) or column
+        _same(names, _column_of(layer, theirs or ""), first, name)
     return [name or "" for name in names]
 
 
