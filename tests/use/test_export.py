@@ -118,17 +118,59 @@ def test_captums_concepts_are_over_the_images_of_the_folders(captum_folder, bank
         assert random.name.startswith(f"{concept.name}_random-")
 
 
-def test_tokens_of_a_class_token_carry_the_vector_there_alone(tmp_path):
+class Tokens(nn.Module):
+    """A class token and 16 patch tokens, mixed channel by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = nn.Conv2d(3, 8, 8, stride=8)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 8))
+        self.block = nn.Sequential(nn.Linear(8, 8), nn.GELU())
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        patches = self.patch_embed(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches], 1)
+        return self.head(self.block(tokens)[:, 0])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_of_tokens_those_carry_the_vector_that_were_pooled(pooling, photos, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ms.wrap(Tokens(), ms.Preprocess.imagenet(32), device="cpu", name="tokens")
+    run = ms.embed(model, photos, ["block"], tmp_path / "run", pooling=pooling, workers=0)
+    if pooling == "cls":  # it sees no image here, so its embeddings are all alike
+        bank = ms.disentangle(run.activations()[:] + np.random.default_rng(0).normal(size=(61, 8)), "published", top=20)
+        bank = replace(bank, info={**bank.info, "layer": "block", "activations": {"pooling": "cls", "images": 61}})
+    else:
+        bank = ms.disentangle(run.activations(), "published", top=20, distance_threshold=0.5)
+    options = {
+        "run": run,
+        "model": model,
+        "concepts": [0],
+        "pictures": False,
+        "positions": (17,),
+    }  # the model says it better
+    out = ms.export_bank(bank, tmp_path / "out", "captum", **options)
+    content = torch.load(next((out / "cavs").rglob("*.pkl")), weights_only=True)
+    found = content["stats"]["weights"][0].reshape(17, 8)
+    carried = slice(0, 1) if pooling == "cls" else slice(1, None)
+    expected = torch.zeros(17, 8)
+    expected[carried] = torch.from_numpy(bank.vectors[0])
+    torch.testing.assert_close(found, expected)
+
+
+def test_positions_of_imported_embeddings_are_for_the_user_to_say(tmp_path):
     tokens = np.random.default_rng(0).normal(size=(120, 5, 8)).astype(np.float32)
     run = ms.import_run(tokens, tmp_path / "run", layer="block", pooling="mean")
-    bank = ms.disentangle(run.activations(), "published", top=20, distance_threshold=4.0)
+    bank = ms.disentangle(run.activations(), "published", top=20, distance_threshold=1.5)
     with pytest.raises(ms.UsageError, match="does not know how many positions layer block has"):
         ms.export_bank(bank, tmp_path / "out", "captum", run=run, concepts=[0], pictures=False)
     out = ms.export_bank(bank, tmp_path / "out", "captum", run=run, concepts=[0], pictures=False, positions=[5])
     content = torch.load(next((out / "cavs").rglob("*.pkl")), weights_only=True)
-    torch.testing.assert_close(
-        content["stats"]["weights"][0].reshape(5, 8), torch.from_numpy(bank.vectors[0]).expand(5, 8)
-    )
+    expected = torch.from_numpy(bank.vectors[0]).expand(5, 8)
+    torch.testing.assert_close(content["stats"]["weights"][0].reshape(5, 8), expected)
     with pytest.raises(ms.UsageError, match="has tokens, so one number of positions, not 5x5"):
         ms.export_bank(bank, tmp_path / "no", "captum", run=run, concepts=[0], pictures=False, positions=[5, 5])
 

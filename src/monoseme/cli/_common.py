@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..base import Reporter, UsageError, printable, reporter
+from ..base import MonosemeError, Reporter, UsageError, printable, reporter
 
 if TYPE_CHECKING:
     from ..banks import ConceptBank
@@ -130,6 +130,19 @@ def load(
     if not isinstance(model.preprocess, Preprocess):
         raise UsageError(f"--resize cannot change {spec}: its preprocessing is a function of its own")
     return model.with_preprocess(replace(model.preprocess, resize=resize))
+
+
+def stopped_at(out: Path, unit: str) -> Stopped:
+    """What Ctrl-C has left of a run."""
+    from ..runs import open_run
+
+    try:
+        half = open_run(out)
+    except MonosemeError:
+        return Stopped("stopped before the first commit; nothing is kept")
+    return Stopped(
+        f"stopped; {len(half):,} of {half.manifest.images['count']:,} {unit} are safe in {out}; run the same command again to go on"
+    )
 
 
 def set_aside_line(run: Run, out: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import MonosemeError, duration
+from ..base import duration
 from ._common import (
     Device,
     ImagesArgument,
@@ -19,13 +19,13 @@ from ._common import (
     PrefixTokens,
     Quiet,
     Resize,
-    Stopped,
     Weights,
     load,
     progress_for,
     quoted,
     say,
     set_aside_line,
+    stopped_at,
 )
 
 
@@ -89,7 +89,6 @@ def embed(
     """Embed images with one or more layers of a model. Run it again to go on after it was stopped."""
     loaded = load(model, image_size, weights, device, layout, prefix_tokens, resize)
     from ..runs import embed as embed_images
-    from ..runs import open_run
 
     begin = time.monotonic()
     try:
@@ -109,14 +108,7 @@ def embed(
             progress=progress_for(quiet, as_json),
         )
     except KeyboardInterrupt:
-        try:
-            half = open_run(out)
-        except MonosemeError:
-            raise Stopped("stopped before the first commit; nothing is kept") from None
-        raise Stopped(
-            f"stopped; {len(half):,} of {half.manifest.images['count']:,} images are safe in {out}; "
-            "run the same command again to go on"
-        ) from None
+        raise stopped_at(out, "images") from None
     facts = run.info()
     seconds = time.monotonic() - begin
     columns = ", ".join(f"{column.layer} ({column.channels:,} neurons, {column.pooling})" for column in run.columns())

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ..base import MonosemeError, UsageError, duration
-from ._common import Json, Quiet, Stopped, progress_for, quoted, say, set_aside_line
+from ..base import UsageError, duration
+from ._common import Json, Quiet, progress_for, quoted, say, set_aside_line, stopped_at
 from .embed import Dtype
 
 
@@ -97,7 +97,7 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Make a run of embeddings that were computed elsewhere. Run it again to go on after it was stopped."""
-    from ..runs import import_run, open_run
+    from ..runs import import_run
 
     begin = time.monotonic()
     try:
@@ -117,13 +117,7 @@ def import_(
             progress=progress_for(quiet, as_json),
         )
     except KeyboardInterrupt:
-        try:
-            half = open_run(out)
-        except MonosemeError:
-            raise Stopped("stopped before the first commit; nothing is kept") from None
-        raise Stopped(
-            f"stopped; {len(half):,} of {half.manifest.images['count']:,} rows are safe in {out}; run the same command again to go on"
-        ) from None
+        raise stopped_at(out, "rows") from None
     facts = run.info()
     seconds = time.monotonic() - begin
     columns = ", ".join(f"{column.layer} ({column.channels:,} neurons, {facts['dtype']})" for column in run.columns())

@@ -17,7 +17,8 @@ from ...base import MissingExtraError, UsageError, first_line
 from ...runs import Run, model_of
 from .._asked import layer_of, pooling_of
 from .._folders import KIND, MANIFEST
-from .._sets import named
+from .._sets import named, planned
+from ._job import Job
 
 if TYPE_CHECKING:
     from captum.concept import Concept as CaptumConcept
@@ -25,52 +26,83 @@ if TYPE_CHECKING:
     from ...models import Model
 
 CAVS, MODEL_ID = "cavs", "default_model_id"
+MOST_POSITIONS = 1 << 20
 
 Spread = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
-def positions_of(bank: ConceptBank, run: Run, model: Model | str | None, positions: Sequence[int] | None) -> Spread:
-    """What makes a vector (C,) one over a layer's flattened output.
+def captum_writer(
+    bank: ConceptBank, run: Run, random_sets: int, model: Model | str | None, positions: Sequence[int] | None
+) -> Callable[[Path, Job], None]:
+    """What writes CAVs and folders of images; that the layer's positions are known is made sure of before anything is written.
 
     Raises
     ------
     UsageError
-        The number of positions does not fit the layer, or is not known.
+        They are not, the layer's name cannot be part of a file's name, or there are to be no random sets.
     """
-    found = run.manifest.find(bank.layer, bank.pooling or "mean")
-    layout = "NC" if found is None else found.layout
-    wanted = {"NC": 0, "NCHW": 2, "NHWC": 2, "NLC": 1}[layout]
-    prefix, shape = 0, None if positions is None else tuple(int(each) for each in positions)
-    pooling = bank.pooling or "mean"
-    if shape is None and wanted and run.manifest.imported:
+    if random_sets < 1:
+        raise UsageError("captum compares a concept with a random set; ask for at least one")
+    if "/" in bank.layer or len(bank.layer) > 150:
         raise UsageError(
-            f"{run.path} holds imported embeddings and does not know how many positions layer {bank.layer} has; say it with "
-            f"positions, such as {'7x7' if wanted == 2 else '197'}"
+            f"Captum names files by the layer, and {bank.layer} cannot be part of a file's name; rename the layer"
         )
-    if shape is None and wanted:
-        network = model_of(run, model)
-        info = layer_of(bank, network, None)
-        pooling_of(bank, info, None, network.spec)
-        shape = info.shape[1:] if layout == "NCHW" else info.shape[:-1]
-        prefix = info.prefix_tokens
-    elif layout == "NLC":
-        prefix = int(run.manifest.model.get("prefix_tokens") or (1 if pooling == "cls" else 0))
-    shape = shape or ()
-    if len(shape) != wanted or min(shape, default=1) < 1 or math.prod(shape) > 2**24:
-        axes = {0: "no positions", 1: "tokens, so one number", 2: "maps, so two numbers"}[wanted]
-        raise UsageError(f"layer {bank.layer} has {axes} of positions, not {'x'.join(map(str, shape)) or 'none'}")
-    here = np.ones(shape, dtype=np.float32)
-    if layout == "NLC":
-        here[:] = 0
-        here[slice(0, 1) if pooling == "cls" else slice(prefix, None)] = 1
+    spread = _spread(bank, run, model, positions)
+
+    def write(partial: Path, job: Job) -> None:
+        folders = []
+        if job.source is not None:
+            folders = planned(bank, run, job.directions, job.concepts, False, random_sets, job.most, job.seed)
+        job.write(partial, "captum", folders, {"captum": _write_cavs(partial, job, spread)})
+
+    return write
+
+
+def _spread(bank: ConceptBank, run: Run, model: Model | str | None, positions: Sequence[int] | None) -> Spread:
+    """What makes a vector (C,) one over a layer's flattened output: repeated where the bank's pooling read it, zero elsewhere."""
+    column = run.manifest.find(bank.layer, bank.pooling or "mean")
+    layout = "NC" if column is None else column.layout
+    here = np.ones((), dtype=np.float32)
+    if layout != "NC":
+        stated = positions is not None and (run.manifest.imported or layout != "NLC")
+        here = _stated(bank, layout, positions) if stated else _as_pooled(bank, run, model)
+    elif positions is not None:
+        raise UsageError(f"layer {bank.layer} has no positions; leave them out")
     if layout == "NCHW":
         return lambda vector: np.multiply.outer(vector, here).reshape(-1)
     return lambda vector: np.multiply.outer(here, vector).reshape(-1)
 
 
-def write_cavs(
-    partial: Path, bank: ConceptBank, concepts: Sequence[Concept], random_sets: int, spread: Spread
-) -> dict[str, Any]:
+def _stated(bank: ConceptBank, layout: str, positions: Sequence[int] | None) -> npt.NDArray[np.float32]:
+    """Ones at as many positions as the user says."""
+    shape = tuple(int(each) for each in positions or ())
+    wanted = 1 if layout == "NLC" else 2
+    if len(shape) != wanted or min(shape) < 1 or math.prod(shape) > MOST_POSITIONS:
+        axes = "tokens, so one number" if wanted == 1 else "maps, so two numbers"
+        raise UsageError(f"layer {bank.layer} has {axes} of positions, not {'x'.join(map(str, shape))}")
+    return np.ones(shape, dtype=np.float32)
+
+
+def _as_pooled(bank: ConceptBank, run: Run, model: Model | str | None) -> npt.NDArray[np.float32]:
+    """Ones at the positions that the model's layer pools, zeros at its other tokens."""
+    if run.manifest.imported:
+        raise UsageError(
+            f"{run.path} holds imported embeddings and does not know how many positions layer {bank.layer} has; say it with "
+            "positions, such as 7x7 for maps or 197 for tokens"
+        )
+    network = model_of(run, model)
+    info = layer_of(bank, network, None)
+    if info.layout != "NLC":
+        return np.ones(info.shape[1:] if info.layout == "NCHW" else info.shape[:-1], dtype=np.float32)
+    here = np.zeros(info.shape[0], dtype=np.float32)
+    if pooling_of(bank, info, None, network.spec) == "cls":
+        here[0] = 1
+    else:
+        here[info.prefix_tokens :] = 1
+    return here
+
+
+def _write_cavs(partial: Path, job: Job, spread: Spread) -> dict[str, Any]:
     """A CAV file for each concept and random set; what they are, for the manifest.
 
     Captum names a file by the ids of its concepts and the layer, and keeps a row of weights for each concept: the vector, and
@@ -78,20 +110,17 @@ def write_cavs(
     """
     import torch
 
-    if "/" in bank.layer or len(bank.layer) > 150:
-        raise UsageError(
-            f"Captum names files by the layer, and {bank.layer} cannot be part of a file's name; rename the layer"
-        )
+    bank = job.bank
     folder = partial / CAVS / MODEL_ID
     folder.mkdir(parents=True)
     sets = []
-    for place, concept in enumerate(concepts):
+    for place, concept in enumerate(job.concepts):
         mine = named(bank, concept, None).folder
         vector = spread(_raw(bank, concept))
-        for number in range(random_sets):
+        for number in range(job.random_sets):
             pair = [
                 {"id": concept.number, "name": mine},
-                {"id": len(bank) + place * random_sets + number, "name": f"{mine}_random-{number}"},
+                {"id": len(bank) + place * job.random_sets + number, "name": f"{mine}_random-{number}"},
             ]
             ids = [each["id"] for each in pair]
             content = {

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ...banks import ConceptBank, load_bank
-from ...base import Reporter, Silent, UsageError, did_you_mean, join_words, whole_folder
+from ...base import MonosemeError, Reporter, Silent, UsageError, did_you_mean, join_words, whole_folder
 from ...runs import Run, originals
 from .._asked import run_of_bank
-from .._folders import check_numbers, check_target, write_folders, write_manifest
-from .._sets import chosen, named, planned, planned_for_tcav
-from ._captum import positions_of, write_cavs
+from .._folders import check_numbers, check_target
+from .._sets import chosen
+from ._captum import captum_writer
 from ._fiftyone import write_fiftyone
 from ._hub import write_hub
+from ._job import Job
+from ._tcav import write_tcav
 
 if TYPE_CHECKING:
     from ...images import ImageSource
@@ -82,7 +84,8 @@ def export_bank(
     model : Model or str, optional
         For Captum: the run's model, where its record is not enough to load it. It says how many positions the layer has.
     positions : sequence of int, optional
-        For Captum: that number itself, such as (7, 7) for maps, or (197,) for tokens; then no model is loaded.
+        For Captum: that number itself, such as (7, 7) for maps; then no model is loaded. Of tokens (197,) only where they were
+        imported, for a model's class token and registers must be told from its patches.
     random_sets : int, optional
         For Captum of each concept (1 by default), for TCAV in all (10).
     most : int, optional
@@ -132,49 +135,38 @@ def export_bank(
         raise UsageError(
             f"there is no format {format!r}, only {join_words(FORMATS, 'and')}{did_you_mean(format, FORMATS)}"
         )
-    loaded = bank if isinstance(bank, ConceptBank) else load_bank(bank)
-    target, progress = Path(out), progress or Silent()
+    loaded, target = bank if isinstance(bank, ConceptBank) else load_bank(bank), Path(out)
     if format == "hub":
         if directions is not None or concepts is not None:
             raise UsageError("the hub's format holds the whole bank; leave out the directions and concepts")
-        return write_hub(
-            loaded,
-            target,
-            None if run is None and loaded.run is None else run_of_bank(loaded, run, ""),
-            license,
-            overwrite,
-        )
+        return write_hub(loaded, target, _run_if_there(loaded, run), license, overwrite)
     if license is not None:
         raise UsageError(f"a license goes on the card of the hub's format; {format} has none")
     if not pictures and format != "captum":
         raise UsageError(f"the format {format} is made of pictures; only captum's can do without")
     sets = RANDOM_SETS.get(format, 0) if random_sets is None else random_sets
     check_numbers(sets, most)
-    if format == "captum" and sets < 1:
-        raise UsageError("captum compares a concept with a random set; ask for at least one")
     check_target(target, overwrite)
     opened = run_of_bank(loaded, run, "which has the images")
     which, wanted = chosen(loaded, directions, concepts)
-    asked: dict[str, Any] = {"export": format, "random_sets": sets, "most": most, "seed": seed}
-    if format == "captum":
-        where = positions_of(loaded, opened, model, positions)
+    write = (
+        captum_writer(loaded, opened, sets, model, positions)
+        if format == "captum"
+        else {"tcav": write_tcav, "fiftyone": write_fiftyone}[format]
+    )
     with (
         originals(opened, images) if pictures else nullcontext() as source,
         whole_folder(target, replace=overwrite) as partial,
     ):
-        if format == "fiftyone":
-            assert source is not None
-            write_fiftyone(
-                partial, loaded, opened, [named(loaded, each, most) for each in wanted], source, asked, progress
-            )
-            return target
-        if format == "tcav":
-            folders = planned_for_tcav(loaded, opened, wanted, sets, most, seed)
-        else:
-            folders = planned(loaded, opened, which, wanted, False, sets if pictures else 0, most, seed)
-            asked["captum"] = write_cavs(partial, loaded, wanted, sets, where)
-        if source is not None:
-            write_folders(partial, folders, loaded, opened, source, asked, progress)
-        else:
-            write_manifest(partial, loaded, {**asked, "folders": []})
+        write(partial, Job(loaded, opened, which, wanted, source, sets, most, seed, progress or Silent()))
     return target
+
+
+def _run_if_there(bank: ConceptBank, run: Run | str | PathLike[str] | None) -> Run | None:
+    """The run that is named, else the one that the bank lies in if it can be opened."""
+    if run is not None:
+        return run_of_bank(bank, run, "")
+    try:
+        return None if bank.run is None else run_of_bank(bank, None, "")
+    except MonosemeError:
+        return None

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...banks import ConceptBank
-from ...base import Reporter
-from ...runs import Originals, Run
-from .._folders import short, write_manifest
-from .._sets import Folder
+from .._folders import short
+from .._sets import named
+from ._job import Job
 
 DATA, LABELS, EMBEDDINGS = "data", "labels.json", "embeddings.npy"
 
 
-def write_fiftyone(
-    partial: Path,
-    bank: ConceptBank,
-    run: Run,
-    folders: Sequence[Folder],
-    source: Originals,
-    asked: dict[str, Any],
-    progress: Reporter,
-) -> None:
+def write_fiftyone(partial: Path, job: Job) -> None:
     """``data/`` with each image once, ``labels.json`` with its concepts, ``embeddings.npy`` in the order of the names.
 
     The format is FiftyOne's ``FiftyOneImageClassificationDataset`` with several labels an image; what else is known of a label
     is among its attributes.
     """
+    assert job.source is not None
+    bank, run = job.bank, job.run
+    folders = [named(bank, concept, job.most) for concept in job.concepts]
     wanted = sorted({image for each in folders for image in each.images})
     facts = run.images(wanted, ["image_id", "uri", "digest", "label"]).to_pylist()
     digits = max(6, len(str(len(run) - 1)))
@@ -55,8 +47,8 @@ def write_fiftyone(
             labels[names[image]].append({"label": each.folder, "attributes": attributes})
     (partial / DATA).mkdir()
     files = []
-    with progress.task("copying images", len(wanted), "images") as task:
-        for fact, (content, suffix) in zip(facts, source.files(wanted), strict=True):
+    with job.progress.task("copying images", len(wanted), "images") as task:
+        for fact, (content, suffix) in zip(facts, job.source.files(wanted), strict=True):
             file = f"{names[fact['image_id']]}{suffix}"
             (partial / DATA / file).write_bytes(content)
             files.append({"file": file, **fact})
@@ -65,4 +57,4 @@ def write_fiftyone(
     text = json.dumps(listed, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (partial / LABELS).write_text(text + "\n", encoding="utf-8")
     np.save(partial / EMBEDDINGS, embeddings, allow_pickle=False)
-    write_manifest(partial, bank, {**asked, "files": files, "folders": []})
+    job.write(partial, "fiftyone", [], {"files": files})
