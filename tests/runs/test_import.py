@@ -216,6 +216,18 @@ def test_a_layer_from_a_file_that_has_changed_is_not_taken_for_the_old_one(matri
     np.testing.assert_array_equal(run.activations()[:], matrix + 1)
 
 
+def test_a_stopped_import_goes_on_with_the_same_images_alone(small_run, photos, tmp_path):
+    acts, uris = small_run.activations("3")[:], small_run.images(columns=["uri"])["uri"].to_pylist()
+    given = {"layer": "3", "ids": uris, "thumbnails": False, "workers": 0}
+    with pytest.raises(ms.MonosemeError, match="are not finite"):
+        ms.import_run(np.where(np.arange(61)[:, None] == 40, np.inf, acts), tmp_path / "run", images=photos, **given)
+    half = ms.open_run(tmp_path / "run")
+    assert not half.finished
+    for other in ({}, {"images": sorted(photos.rglob("*.jpg"))}):
+        with pytest.raises(ms.UsageError, match="the images"):
+            ms.import_run(acts, tmp_path / "run", **given, **other)
+
+
 def sentence(tmp_path, embeddings, pattern: str, **options) -> None:
     out = tmp_path / f"bad-{len(list(tmp_path.iterdir()))}"
     with pytest.raises(ms.MonosemeError, match=pattern) as caught:

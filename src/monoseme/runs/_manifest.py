@@ -142,6 +142,8 @@ def differences(old: Manifest, new: Manifest, *, layers: bool) -> list[str]:
         both = [name for name in new.model["layers"] if name in old.model["layers"]]
         changed = [name for name in both if old.model["layers"][name] != new.model["layers"][name]]
         found += [f"the file of layer {name} ({old.imported_files[name]})" for name in changed]
+        if layers and old.images["source"] != new.images["source"]:  # half of the rows would be named by other images
+            found.append(_differs("images", old.images["source"], new.images["source"]))
     if old.images["digest"] != new.images["digest"]:
         if old.images["source"] != new.images["source"]:
             found.append(_differs("images", old.images["source"], new.images["source"]))

@@ -54,7 +54,7 @@ def card(bank: ConceptBank, run: Run | None, licence: str | None) -> str:
     dataset = _dataset(run)
     if dataset:
         front["datasets"] = [dataset]
-    title = f"Concept vectors of {_inline(bank.layer)}" + (f" of {_inline(spec)}" if spec else "")
+    title = f"Concept vectors of layer {_inline(bank.layer)}" + (f" ({_inline(spec)})" if spec else "")
     split = sum(1 for number in bank.concepts["separation"].to_pylist() if number is not None)
     lines = [
         "---",
