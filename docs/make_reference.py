@@ -42,11 +42,12 @@ CLASSES_WITH_METHODS = (
 )
 GROUPS = {
     "Models and images": ("load_model", "wrap", "Model", "Preprocess", "open_images"),
-    "Runs": ("embed", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
+    "Runs": ("embed", "import_run", "open_run", "join_labels", "verify_run", "Run", "Labels", "Activations"),
     "Splitting": ("disentangle", "recut", "svd_directions", "Calibrated", "Published", "Splitter"),
     "Banks": ("load_bank", "ConceptBank", "Concept", "merge_concepts", "load_dictionary", "LayerDictionary"),
     "What people say": ("annotate", "load_annotations", "Annotation", "Annotations"),
-    "Use": ("apply_bank", "Applied", "ConceptScorer", "ablate", "steer", "export_images"),
+    "Use": ("apply_bank", "Applied", "ConceptScorer", "ablate", "steer"),
+    "Handing on": ("export_bank", "captum_concepts", "export_images"),
     "Evaluation": ("evaluate", "Evaluation", "judge_run", "causal", "Causal", "match_concepts", "Matches"),
     "Studies with people": ("new_study", "open_study", "Study", "StudyScore"),
     "Where a concept is": ("heatmaps", "Heatmaps", "concept_crops", "Crop", "receptive_field", "ReceptiveField"),

@@ -48,10 +48,20 @@ def test_python_examples_of_the_readme_run(workplace, code, capsys):
     exec(compile(code, "README.md", "exec"), {})
 
 
-def test_commands_of_the_readme_are_commands_of_the_program():
-    lines = [
-        line for block in blocks(ROOT / "README.md", "console") for line in block.splitlines() if "monoseme" in line
-    ]
+def test_python_examples_of_the_page_on_import_and_export_run_one_after_the_other(workplace, layer, capsys):
+    np.save("embeddings.npy", layer[:160])
+    Path("names.txt").write_text("".join(f"{number:03d}\n" for number in range(160)))
+    found = blocks(ROOT / "docs" / "exchange.md", "python")
+    assert len(found) == 5
+    for code in found:
+        exec(compile(code, "exchange.md", "exec"), {})
+    for name in ("captum", "tcav", "hub", "fiftyone"):
+        assert sum(path.is_file() for path in Path(name).rglob("*")) > 3
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/exchange.md"])
+def test_commands_of_the_pages_are_commands_of_the_program(page):
+    lines = [line for block in blocks(ROOT / page, "console") for line in block.splitlines() if "monoseme" in line]
     assert len(lines) >= 3
     for line in lines:
         _, program, command, *rest = line.split()

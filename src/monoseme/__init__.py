@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .images import open_images
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
-    from .runs import Run, embed, join_labels, open_run, verify_run
+    from .runs import Run, embed, import_run, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
     from .use import (
         Applied,
@@ -57,7 +57,9 @@ if TYPE_CHECKING:
         ReceptiveField,
         ablate,
         apply_bank,
+        captum_concepts,
         concept_crops,
+        export_bank,
         export_images,
         heatmaps,
         receptive_field,
@@ -121,6 +123,7 @@ __all__ = [
     "alignment_boxes",
     "annotate",
     "apply_bank",
+    "captum_concepts",
     "causal",
     "concept_composition",
     "concept_crops",
@@ -135,12 +138,14 @@ __all__ = [
     "evaluate",
     "exemplar_map",
     "explore",
+    "export_bank",
     "export_images",
     "export_pages",
     "feature_grid",
     "feature_images",
     "heatmap_grid",
     "heatmaps",
+    "import_run",
     "join_labels",
     "judge_run",
     "load_annotations",
@@ -202,7 +207,7 @@ _ROOMS = {
     "explorer": ("Explorer", "Exported", "create_app", "explore", "export_pages", "neuron_widget"),
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
-    "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
+    "runs": ("Run", "embed", "import_run", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (
         "Applied",
@@ -212,7 +217,9 @@ _ROOMS = {
         "ReceptiveField",
         "ablate",
         "apply_bank",
+        "captum_concepts",
         "concept_crops",
+        "export_bank",
         "export_images",
         "heatmaps",
         "receptive_field",

@@ -10,7 +10,7 @@ from torch import nn
 import monoseme as ms
 from monoseme.base import Silent
 from monoseme.models import _accelerate
-from monoseme.runs import _embed
+from monoseme.runs import _commits
 
 
 class Notes(Silent):
@@ -69,10 +69,10 @@ def test_an_unfinished_run_goes_on_with_the_backend_it_began_with(tmp_path, phot
             self.commit()
             raise Killed
 
-    add = _embed._Pending.add
+    add = _commits.Pending.add
     asked = {"batch_size": 8, "workers": 0, "commit_every": 8}
     with monkeypatch.context() as patch:
-        patch.setattr(_embed._Pending, "add", killed)
+        patch.setattr(_commits.Pending, "add", killed)
         with pytest.raises(Killed):
             ms.embed(small_model, photos, ["1"], tmp_path / "run", accelerate="openvino", **asked)
     with pytest.raises(ms.UsageError, match=r"acceleration .*openvino there, off now"):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import monoseme as ms
-from monoseme.runs._join import _by_ending
+from monoseme.runs._named import _by_ending
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import monoseme as ms
-from monoseme.use import MANIFEST, _folders
+from monoseme.use import MANIFEST, _folders, _sets
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +88,12 @@ def test_random_sets_are_as_large_without_exemplars_and_without_copies(bank, sma
 def test_copies_of_exemplars_are_never_random_images(bank, small_run):
     digests = small_run.images(columns=["digest"])["digest"].to_pylist()
     copies = [number for number, digest in enumerate(digests) if digests.count(digest) == 2]
-    contents = _folders._contents(small_run)
+    contents = _sets._contents(small_run)
     assert len(copies) == 2
     for exemplar in copies:
-        pool = _folders._others(contents, np.array([exemplar]))
+        pool = _sets._others(contents, np.array([exemplar]))
         assert sorted({*range(61)} - {*pool.tolist()}) == copies
-    assert len(_folders._others(contents, np.array([], dtype=np.int64))) == 60
+    assert len(_sets._others(contents, np.array([], dtype=np.int64))) == 60
 
 
 def test_equal_seeds_give_equal_bytes_and_a_concepts_sets_do_not_depend_on_the_others(
@@ -248,7 +248,7 @@ def test_hostile_labels_and_uris_reach_no_file_name(small_model, tmp_path):
 
 
 def test_labels_as_parts_of_names():
-    assert [_folders._short(label) for label in HOSTILE] == [
+    assert [_folders.short(label) for label in HOSTILE] == [
         "etc", "CON", "trailing", "abc", "nul", "x" * 40, "", "b", "", "", "a-b-c",
     ]  # fmt: skip
 

@@ -21,7 +21,9 @@ from .disentangle import disentangle
 from .embed import embed
 from .evaluate import evaluate
 from .explore import explore
+from .export import export
 from .export_images import export_images
+from .import_ import import_
 from .info import info, verify
 from .label import label
 from .layers import layers
@@ -42,6 +44,7 @@ for command in (
     demo,
     layers,
     embed,
+    import_,
     disentangle,
     show,
     evaluate,
@@ -50,12 +53,13 @@ for command in (
     explore,
     annotate,
     apply,
+    export,
     export_images,
     label,
     info,
     verify,
 ):
-    app.command()(command)
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(study, name="study", no_args_is_help=True)
 
 

@@ -11,20 +11,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..base import Reporter, UsageError, printable, reporter
+from ..base import MonosemeError, Reporter, UsageError, printable, reporter
 
 if TYPE_CHECKING:
     from ..banks import Annotation, ConceptBank
     from ..models import Model
+    from ..runs import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by monoseme embed.", show_default=False)]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder made by monoseme embed or import.", show_default=False)
+]
 LayerOption = Annotated[
     str | None, typer.Option("--layer", help="Which layer, where the run holds several.", show_default=False)
 ]
 BankOption = Annotated[
     str | None, typer.Option("--bank", help="Which bank, where the layer has several.", show_default=False)
+]
+BankArgument = Annotated[
+    Path, typer.Argument(metavar="BANK", help="A bank's folder, or its run's.", show_default=False)
+]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="The bank's run, where the bank does not lie in it.", show_default=False)
+]
+NeuronsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--neurons",
+        "--neuron",
+        help="Which, such as 0,35,100-199; by default the five whose concepts are told apart most clearly.",
+        show_default=False,
+    ),
 ]
 ImageSize = Annotated[
     int | None, typer.Option(help="Short side of the model's input in pixels, in place of its own.", show_default=False)
@@ -112,6 +130,31 @@ def load(
     if not isinstance(model.preprocess, Preprocess):
         raise UsageError(f"--resize cannot change {spec}: its preprocessing is a function of its own")
     return model.with_preprocess(replace(model.preprocess, resize=resize))
+
+
+def stopped_at(out: Path, unit: str) -> Stopped:
+    """What Ctrl-C has left of a run."""
+    from ..runs import open_run
+
+    try:
+        half = open_run(out)
+    except MonosemeError:
+        return Stopped("stopped before the first commit; nothing is kept")
+    return Stopped(
+        f"stopped; {len(half):,} of {half.manifest.images['count']:,} {unit} are safe in {out}; run the same command again to go on"
+    )
+
+
+def set_aside_line(run: Run, out: Path) -> list[str]:
+    """How many images could not be used, with the first; no line where there are none."""
+    bad = run.quarantined()
+    if not len(bad):
+        return []
+    first = bad.slice(0, 1).to_pylist()[0]
+    return [
+        f"{len(bad):,} of {run.manifest.images['count']:,} images could not be used and are set aside "
+        f"(the first, {printable(first['uri'], 100)}: {printable(first['reason'], 200)}; all: monoseme info {quoted(out)})"
+    ]
 
 
 def numbers(text: str | Sequence[str], option: str = "--neurons") -> list[int]:

@@ -10,12 +10,14 @@ import typer
 
 from ..base import counted, duration
 from ._common import (
+    BankArgument,
     BankOption,
     ImagesArgument,
     Json,
     LayerOption,
     ModelOption,
     Quiet,
+    RunOption,
     Stopped,
     progress_for,
     quoted,
@@ -24,15 +26,12 @@ from ._common import (
 
 
 def apply(
-    bank: Annotated[Path, typer.Argument(metavar="BANK", help="A bank's folder, or its run's.", show_default=False)],
+    bank: BankArgument,
     images: ImagesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.", show_default=False)],
     layer: LayerOption = None,
     name: BankOption = None,
-    run: Annotated[
-        Path | None,
-        typer.Option("--run", help="The bank's run, where the bank does not lie in it.", show_default=False),
-    ] = None,
+    run: RunOption = None,
     model: ModelOption = None,
     rate: Annotated[float, typer.Option(help="The share of the data set's images in which a concept fires.")] = 0.01,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,

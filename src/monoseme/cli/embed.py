@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import MonosemeError, duration, printable
+from ..base import duration
 from ._common import (
     Device,
     ImagesArgument,
@@ -19,12 +19,13 @@ from ._common import (
     PrefixTokens,
     Quiet,
     Resize,
-    Stopped,
     Weights,
     load,
     progress_for,
     quoted,
     say,
+    set_aside_line,
+    stopped_at,
 )
 
 
@@ -105,7 +106,6 @@ def embed(
     """Embed images with one or more layers of a model. Run it again to go on after it was stopped."""
     loaded = load(model, image_size, weights, device, layout, prefix_tokens, resize)
     from ..runs import embed as embed_images
-    from ..runs import open_run
 
     begin = time.monotonic()
     try:
@@ -127,24 +127,12 @@ def embed(
             progress=progress_for(quiet, as_json),
         )
     except KeyboardInterrupt:
-        try:
-            half = open_run(out)
-        except MonosemeError:
-            raise Stopped("stopped before the first commit; nothing is kept") from None
-        raise Stopped(
-            f"stopped; {len(half):,} of {half.manifest.images['count']:,} images are safe in {out}; "
-            "run the same command again to go on"
-        ) from None
+        raise stopped_at(out, "images") from None
     facts = run.info()
     seconds = time.monotonic() - begin
     columns = ", ".join(f"{column.layer} ({column.channels:,} neurons, {column.pooling})" for column in run.columns())
     lines = [f"{run.path}: {len(run):,} images x {columns}, in {duration(seconds)}"]
-    if facts["set_aside"]:
-        first = run.quarantined().slice(0, 1).to_pylist()[0]
-        lines.append(
-            f"{facts['set_aside']:,} of {facts['listed']:,} images could not be used and are set aside "
-            f"(the first, {printable(first['uri'], 100)}: {printable(first['reason'], 200)}; all: monoseme info {quoted(out)})"
-        )
+    lines += set_aside_line(run, out)
     layers = "" if len(facts["layers"]) == 1 else f" --layer {quoted(run.columns()[-1].layer)}"
     lines.append(f"next: monoseme disentangle {quoted(out)}{layers}")
     say(lines, {**facts, "seconds": round(seconds, 3)}, as_json)

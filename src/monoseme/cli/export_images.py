@@ -14,6 +14,7 @@ from ._common import (
     ImagesOption,
     Json,
     LayerOption,
+    NeuronsOption,
     Quiet,
     RunFolder,
     Stopped,
@@ -28,15 +29,7 @@ from ._common import (
 def export_images(
     run: RunFolder,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.", show_default=False)],
-    neurons: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--neurons",
-            "--neuron",
-            help="Which, such as 0,35,100-199; by default the five whose concepts are told apart most clearly.",
-            show_default=False,
-        ),
-    ] = None,
+    neurons: NeuronsOption = None,
     layer: LayerOption = None,
     bank: BankOption = None,
     images: ImagesOption = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..base import MonosemeError, counted, printable
 from ._common import Json, Quiet, RunFolder, progress_for, say
 
@@ -16,11 +18,13 @@ def info(run: RunFolder, as_json: Json = False) -> None:
     facts = opened.info()
     aside = opened.quarantined().to_pylist()
     banks = list_banks(opened.path)
-    state = "finished" if facts["finished"] else "not finished; run its embed command again to go on"
+    command = opened.manifest.command
+    state = "finished" if facts["finished"] else f"not finished; run its {command} command again to go on"
     lines = [
         f"{facts['path']}: {facts['images']:,} of {facts['listed']:,} images, {state}",
-        f"  images      {facts['source']}" + (f", {facts['labels']:,} labels" if facts["labels"] else ", no labels"),
-        f"  model       {facts['model']}, input {'x'.join(map(str, facts['input_size']))}, weights {facts['weights_digest']}",
+        f"  images      {facts['source'] or 'not named'}"
+        + (f", {facts['labels']:,} labels" if facts["labels"] else ", no labels"),
+        f"  model       {_model(facts)}",
         f"  kept        {facts['dtype']} activations"
         + (", thumbnails" if facts["thumbnails"] else "")
         + (", predictions" if facts["predictions"] else ""),
@@ -42,6 +46,14 @@ def info(run: RunFolder, as_json: Json = False) -> None:
         {**facts, "banks": [{"layer": layer, "name": name} for layer, name in banks], "quarantine": aside},
         as_json,
     )
+
+
+def _model(facts: dict[str, Any]) -> str:
+    """The model, or where embeddings came from in its place."""
+    if facts["imported"]:
+        files = (f"{layer} from {printable(name, 100)}" for layer, name in facts["imported"].items())
+        return f"none, embeddings were imported ({', '.join(files)})"
+    return f"{facts['model']}, input {'x'.join(map(str, facts['input_size']))}, weights {facts['weights_digest']}"
 
 
 def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:

@@ -61,7 +61,7 @@ class Thumbnails:
 class Batch:
     """Images of one slice of the listing.
 
-    pixels : (n, ...) prepared images, None when none of the slice can be used
+    pixels : (n, ...) prepared images, None when none of the slice can be used or no pixels are asked for
     facts : what the table keeps of each, in the same order
     bad : entry, uri and reason of each that cannot be used
     count : how many entries the slice has
@@ -75,13 +75,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs.
+    """What a worker needs; without `prepare` no pixels are kept.
 
     at_least : pixels that the short side must keep where JPEGs may be decoded at a reduced size, None where they may not
     """
 
     source: ImageSource
-    prepare: Prepares
+    prepare: Prepares | None
     thumbnails: Thumbnails | None
     at_least: int | None = None
 
@@ -92,12 +92,13 @@ class Work:
             entry = self.source.entry(index)
             try:
                 loaded = self.source.load(index, self.at_least)
-                prepared = self.prepare.pixels(loaded.image)
+                prepared = None if self.prepare is None else self.prepare.pixels(loaded.image)
                 thumbnail = None if self.thumbnails is None else self.thumbnails.make(loaded.image)
             except BadImage as error:
                 bad.append({"entry": index, "uri": entry.uri, "reason": str(error)})
                 continue
-            pixels.append(prepared)
+            if prepared is not None:
+                pixels.append(prepared)
             facts.append(
                 {
                     "entry": index,

@@ -1,7 +1,8 @@
-"""Runs: images and a model come in; a folder that stands alone goes out, to be read lazily."""
+"""Runs: images and a model, or embeddings made elsewhere, come in; a folder that stands alone goes out, to be read lazily."""
 
 from ._activations import RunActivations
 from ._embed import embed
+from ._import import import_run
 from ._join import JoinedLabels, join_labels
 from ._notebook import strip
 from ._originals import Originals, model_of, originals, recorded_spec
@@ -16,6 +17,7 @@ __all__ = [
     "Run",
     "RunActivations",
     "embed",
+    "import_run",
     "join_labels",
     "model_of",
     "open_run",

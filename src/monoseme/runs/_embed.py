@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
@@ -13,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from ..base import ANNOTATIONS, ANNOTATIONS_LOCK, Lock, MonosemeError, Reporter, Silent, UsageError, join_words, writing
+from ..base import MonosemeError, Reporter, Silent, UsageError
 from ..images import Batch, ImageSource, Loader, Thumbnails, Work, default_workers, open_images
 from . import _table
+from ._commits import committing, finish, held, position, prepare
 from ._forward import Forward
-from ._manifest import LayerColumn, Manifest, differences
+from ._manifest import LayerColumn, Manifest
 from ._run import Run, open_run
 
 if TYPE_CHECKING:
@@ -130,11 +129,12 @@ def embed(
     poolings = [pooling] if isinstance(pooling, str) else list(dict.fromkeys(pooling))
     wanted = [layers] if isinstance(layers, str) else list(layers or [model.default_layer()])
     folder = Path(out)
-    with open_images(images) as source, _held(folder):
+    with open_images(images) as source, held(folder):
         manifest = _manifest(model, source, model.resolve(wanted), poolings, options)
         # What the model cannot give is refused before anything is written or replaced.
         Tapped(model, [Tap(column.layer, column.pooling) for column in manifest.layers], predictions=predictions)
-        state = _prepare(folder, manifest, overwrite, options)
+        auto = options.accelerate == "auto"
+        state = prepare(folder, manifest, overwrite, any_acceleration=auto)
         if not state.finished:
             _first_pass(folder, state, model, source, options, progress or Silent())
         elif new := tuple(column for column in manifest.layers if state.find(column.layer, column.pooling) is None):
@@ -175,51 +175,11 @@ def _manifest(
     )
 
 
-def _prepare(folder: Path, manifest: Manifest, overwrite: bool, options: Options) -> Manifest:
-    """A table to go on with: a new one, or the one that is there if it was made with the same; its manifest."""
-    try:
-        table = _table.open_table(folder)
-        there = None if table is None else Manifest.decode(table.schema.metadata, str(folder))
-    except MonosemeError:
-        if not overwrite:
-            raise
-        there = None
-    if there is not None and options.accelerate == "auto":
-        manifest = replace(manifest, acceleration=there.acceleration)  # an unfinished run goes on as it began
-    found = [] if there is None else differences(there, manifest, layers=not there.finished)
-    if there is None or (found and overwrite):
-        _clear(folder)
-        _table.create(folder, manifest)
-        return manifest
-    if found:
-        state = "holds a run" if there.finished else "holds an unfinished run"
-        raise UsageError(
-            f"{folder} {state} made with something else: {join_words(found, 'and')} differ; choose another folder, or replace it "
-            "with --overwrite"
-        )
-    return there
-
-
-def _clear(folder: Path) -> None:
-    """Make room for a new run, but never delete what is not a run. A kill in between leaves what can be cleared again."""
-    if not folder.exists():
-        return
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in _REMAINS)
-    if foreign:
-        raise UsageError(f"{folder} is not a run and not empty (it holds {foreign[0]}); choose another folder")
-    with writing(folder):
-        if (folder / _table.ACTIVATIONS).exists():
-            shutil.rmtree(folder / _DISCARDED, ignore_errors=True)
-            (folder / _table.ACTIVATIONS).rename(folder / _DISCARDED)  # from here on the old run is gone as a whole
-        for name in ("banks", "labels", "judges", _table.QUARANTINE, _DISCARDED):
-            shutil.rmtree(folder / name, ignore_errors=True)
-
-
 def _first_pass(
     folder: Path, manifest: Manifest, model: Model, source: ImageSource, options: Options, progress: Reporter
 ) -> None:
     """Embed what is not embedded yet, commit by commit, and mark the run finished."""
-    done, rows = _position(folder, manifest.batch_size)
+    done, rows = position(folder, manifest.batch_size)
     slices = [
         range(start, min(start + manifest.batch_size, len(source)))
         for start in range(done, len(source), manifest.batch_size)
@@ -232,7 +192,7 @@ def _first_pass(
             progress.task("embedding", len(source), "images", min(done, len(source))) as task,
             _forward(model, manifest, manifest.layers, acceleration, predictions=manifest.predictions) as forward,
             loader_of(source, model, slices, options.workers, options.thumbnails, _at_least(model, options)) as loader,
-            _committing(folder, options.commit_every, rows) as pending,
+            committing(folder, options.commit_every, rows) as pending,
         ):
             for batch, result in forward(loader):
                 pending.add(batch, result)
@@ -241,14 +201,7 @@ def _first_pass(
     if done:
         progress.note(f"going on from image {done:,} of {len(source):,}")
     used = _accelerated(embedded, manifest.acceleration, options.accelerate == "auto" and not rows, progress)
-    if _position(folder, manifest.batch_size)[1] == 0:
-        first = _table.quarantined(folder).slice(0, 1).to_pylist()[0]
-        raise MonosemeError(
-            f"none of the {len(source):,} images of {source.spec} can be used (the first, {first['uri']}: {first['reason']}); "
-            "give images that can be decoded"
-        )
-    _table.set_manifest(folder, replace(manifest, acceleration=used, finished=True))
-    _table.tidy(folder)
+    finish(folder, replace(manifest, acceleration=used))
 
 
 def _forward(
@@ -365,72 +318,3 @@ def loader_of(
     here = source.in_process or not getattr(model.preprocess, "picklable", True)
     wanted = 0 if here else default_workers() if workers is None else workers
     return Loader(Work(source, model.preprocess, thumbnails, at_least), slices, min(wanted, len(slices)))
-
-
-def _position(folder: Path, batch_size: int) -> tuple[int, int]:
-    """(first entry that is not committed, rounded up to a whole batch; number of rows): what lies between was set aside."""
-    table = _table.open_table(folder)
-    assert table is not None
-    rows = table.count_rows()
-    if rows == 0:
-        return 0, 0
-    last = int(table.take([rows - 1], columns=["entry"])["entry"][0].as_py())
-    return (last // batch_size + 1) * batch_size, rows
-
-
-class _Pending:
-    """Rows that wait for the next commit."""
-
-    def __init__(self, folder: Path, every: int, rows: int) -> None:
-        self._folder, self._every, self._next = folder, every, rows
-        self._tables: list[Any] = []
-        self._bad: list[dict[str, Any]] = []
-        self._count = 0
-
-    def add(self, batch: Batch, result: Any) -> None:
-        self._bad += batch.bad
-        self._count += batch.count
-        if batch.facts:
-            self._tables.append(result.rows(self._next, batch.facts))
-            self._next += len(batch.facts)
-        if self._count >= self._every:
-            self.commit()
-
-    def commit(self) -> None:
-        # What is set aside goes first: were it last, a kill between the two would leave a gap that nothing explains.
-        tables, bad = self._tables, self._bad
-        self._tables, self._bad, self._count = [], [], 0  # at once: a commit that Ctrl-C hits must not be made twice
-        _table.quarantine(self._folder, bad)
-        if tables:
-            _table.append(self._folder, pa.concat_tables(tables))
-
-
-@contextmanager
-def _committing(folder: Path, every: int, rows: int) -> Iterator[_Pending]:
-    """Commit what is whole also when the block ends by Ctrl-C or by a later image that cannot be embedded."""
-    pending = _Pending(folder, every, rows)
-    try:
-        yield pending
-    except (KeyboardInterrupt, MonosemeError):
-        pending.commit()
-        raise
-    pending.commit()
-
-
-LOCK, _DISCARDED = ".lock", ".discarded"
-_REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "labels", "judges", ANNOTATIONS, ANNOTATIONS_LOCK}
-_REMAINS |= {LOCK, _DISCARDED}
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """No two processes write one run."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; choose a folder for the run")
-    made = not folder.exists()
-    try:
-        with Lock(folder / LOCK, f"another process is writing {folder}; wait until it is done"):
-            yield
-    finally:
-        if made and folder.is_dir() and not any(path.name != LOCK for path in folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -164,10 +164,11 @@ class Forward:
             output = reader(reader.model.preprocess.tensor(batch.pixels))
         finally:
             self._free.put(reader)
-        columns = {}
+        columns, uris = {}, [fact["uri"] for fact in batch.facts]
         for tap, column in self._columns.items():
             matrix = output.pooled[tap].cpu().numpy()
-            columns[column.column] = (layer_field(column, self._dtype), self._checked(matrix, column, batch))
+            kept = as_kept(matrix, column, self._dtype, uris, "check the model's weights and precision")
+            columns[column.column] = (layer_field(column, self._dtype), kept)
         return Result(columns, None if output.output is None else _likeliest(output.output))
 
     def _compare(self, pixels: npt.NDArray[Any]) -> None:
@@ -182,26 +183,35 @@ class Forward:
                 f"batch, more than {TOLERANCE:.0e}"
             )
 
-    def _checked(self, matrix: npt.NDArray[np.float32], column: LayerColumn, batch: Batch) -> npt.NDArray[Any]:
-        finite = np.isfinite(matrix).all(axis=1)
-        if not finite.all():
-            uri = batch.facts[int(np.argmin(finite))]["uri"]
-            raise MonosemeError(
-                f"the activations of image {uri} at layer {column.layer} are not finite; check the model's weights and precision, "
-                "or leave that image out"
-            )
-        if self._dtype == "float32":
-            return matrix
-        with np.errstate(over="ignore"):
-            half = matrix.astype(np.float16)
-        fits = np.isfinite(half).all(axis=1)
-        if not fits.all():
-            row = int(np.argmin(fits))
-            raise MonosemeError(
-                f"image {batch.facts[row]['uri']} reaches {np.abs(matrix[row]).max():.3g} at layer {column.layer}, "
-                "too large for float16; use --dtype float32"
-            )
-        return half
+
+def as_kept(
+    matrix: npt.NDArray[np.float32], column: LayerColumn, dtype: str, uris: Sequence[str], remedy: str
+) -> npt.NDArray[Any]:
+    """(n, C) activations as the table keeps them.
+
+    Raises
+    ------
+    MonosemeError
+        One is not finite (`remedy` says what else to do than leave the image out), or too large for float16.
+    """
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        raise MonosemeError(
+            f"the activations of image {uris[int(np.argmin(finite))]} at layer {column.layer} are not finite; {remedy}, or leave "
+            "that image out"
+        )
+    if dtype == "float32":
+        return matrix
+    with np.errstate(over="ignore"):
+        half = matrix.astype(np.float16)
+    fits = np.isfinite(half).all(axis=1)
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise MonosemeError(
+            f"image {uris[row]} reaches {np.abs(matrix[row]).max():.3g} at layer {column.layer}, too large for float16; use "
+            "--dtype float32"
+        )
+    return half
 
 
 def _likeliest(output: Any) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:

@@ -8,20 +8,15 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..base import Labels, MonosemeError, UsageError, check_name, counted
+from ..base import Labels, MonosemeError, UsageError, check_name
 from ..images import shown
 from ._label_file import read_label_file
 from ._labels import set_path, write_set
+from ._named import IntArray, find_named
 from ._run import Run, open_run
-
-_LONGEST = 4096
-"""Characters of a path that can be; what is longer names nothing."""
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -105,11 +100,13 @@ def join_labels(
             f"the run has a label set {name!r} already; choose another name with --name, or replace it with --overwrite"
         )
     if not opened.manifest.finished:
-        raise MonosemeError(f"{opened.path} is not finished; run its embed command again before labels are joined")
+        raise MonosemeError(
+            f"{opened.path} is not finished; run its {opened.manifest.command} command again before labels are joined"
+        )
     given = read_label_file(path, image, label, separator)
     names = given.images.dictionary_encode()
     texts, owners = _known(opened, by_number=given.column.lower() == "image_id")
-    found = _find(names.dictionary, texts, path, by_number=given.column.lower() == "image_id")
+    found = find_named(names.dictionary, texts, path, by_number=given.column.lower() == "image_id")
 
     of_row = np.asarray(pc.fill_null(names.indices, -1).to_numpy(), dtype=np.int64)
     text_of_row = np.append(found, -1)[of_row]  # a row without a name takes the last, which is none
@@ -161,55 +158,6 @@ def _images_of(texts: IntArray, owners: tuple[IntArray, IntArray], count: int) -
     repeats = np.diff(starts)[texts]
     within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     return owners[1][np.repeat(starts[texts], repeats) + within], repeats
-
-
-def _find(names: pa.Array, texts: pa.Array, path: Path, *, by_number: bool) -> IntArray:
-    """(U,) place in `texts` of each name, -1 where it is none."""
-    found = np.asarray(pc.fill_null(pc.index_in(names, value_set=texts), -1).to_numpy(), dtype=np.int64)
-    fits = pc.less_equal(pc.binary_length(names), _LONGEST).to_numpy(zero_copy_only=False)
-    lost = np.flatnonzero((found < 0) & fits)
-    if len(lost):
-        cleaned = [name.strip().replace("\\", "/") for name in names.take(pa.array(lost)).to_pylist()]
-        if by_number:
-            found[lost] = pc.fill_null(pc.index_in(pa.array(cleaned, texts.type), value_set=texts), -1).to_numpy()
-        else:
-            found[lost] = _by_ending(cleaned, texts.to_pylist(), path)
-    return found
-
-
-def _by_ending(names: list[str], texts: list[str], path: Path) -> list[int]:
-    """Place in `texts` of the one that ends with each name, else of the longest that the name ends with, else -1."""
-    ending: dict[str, list[int]] = {}
-    wanted, depths = set(names), _depths(names)
-    for place, text in enumerate(texts):
-        for end in _endings(text, depths):
-            if end in wanted:
-                ending.setdefault(end, []).append(place)
-    whole, depths = {text: place for place, text in enumerate(texts)}, _depths(texts)
-    found = []
-    for name in names:
-        fitting = [whole[name]] if name in whole else ending.get(name, [])
-        if len(fitting) > 1:
-            some = " or ".join(shown(texts[place]) for place in fitting[:2])
-            more = f" ({counted(len(fitting), 'image')} in all)" if len(fitting) > 2 else ""
-            raise UsageError(f"{shown(name)} in {path} may mean {some}{more}; write more of its path")
-        found.append(fitting[0] if fitting else next((whole[e] for e in _endings(name, depths) if e in whole), -1))
-    return found
-
-
-def _depths(paths: list[str]) -> list[int]:
-    """The numbers of slashes that occur, most first."""
-    return sorted({path.count("/") for path in paths}, reverse=True)
-
-
-def _endings(path: str, depths: list[int]) -> list[str]:
-    """What follows a slash of a path and has one of the given numbers of slashes itself, longest first.
-
-    >>> _endings("a/b/c/d.jpg", [7, 2, 0])
-    ['b/c/d.jpg', 'd.jpg']
-    """
-    slashes = path.count("/")
-    return [path.split("/", slashes - depth)[-1] for depth in depths if depth < slashes]
 
 
 def _said(images: pa.Array, rows: IntArray) -> str:

@@ -12,6 +12,8 @@ from ..base import MonosemeError
 
 FORMAT = 1
 KEY = "monoseme"
+IMPORTED = "imported embeddings"
+"""What an imported run has in place of its model's spec."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Manifest:
         """What comes from elsewhere is not trusted."""
         sound = (
             isinstance(self.model, dict)
+            and isinstance(self.imported_files, dict)
             and isinstance(self.images, dict)
             and isinstance(self.images["count"], int)
             and isinstance(self.images["source"], str)
@@ -104,6 +107,21 @@ class Manifest:
         if not sound:
             raise ValueError("its fields do not fit together")
 
+    @property
+    def imported(self) -> bool:
+        """Whether the activations were computed elsewhere, so that no model belongs to them."""
+        return self.model.get("spec") == IMPORTED
+
+    @property
+    def imported_files(self) -> dict[str, str]:
+        """The name of the file that each layer was imported from; empty where a model computed them."""
+        return {name: str(each["file"]) for name, each in self.model["layers"].items()} if self.imported else {}
+
+    @property
+    def command(self) -> str:
+        """The command that makes such a run, and that goes on with it."""
+        return "import" if self.imported else "embed"
+
     def find(self, layer: str, pooling: str) -> LayerColumn | None:
         """The column of a layer and pooling, if the run has it."""
         return next((known for known in self.layers if (known.layer, known.pooling) == (layer, pooling)), None)
@@ -115,12 +133,20 @@ class Manifest:
 
 def differences(old: Manifest, new: Manifest, *, layers: bool) -> list[str]:
     """What another manifest would change, in words for people; `layers` says whether other layers count."""
+    if old.imported != new.imported:  # then all else differs as well
+        return [_differs("model", old.model.get("spec"), new.model.get("spec"))]
     found = []
     for name, key in (("model", "spec"), ("weights", "weights_digest"), ("preprocessing", "preprocess")):
         if old.model.get(key) != new.model.get(key):
             found.append(_differs(name, old.model.get(key), new.model.get(key)))
     if old.model.get("input_size") != new.model.get("input_size"):
         found.append(_differs("input size", old.model.get("input_size"), new.model.get("input_size")))
+    if old.imported and new.imported:
+        both = [name for name in new.model["layers"] if name in old.model["layers"]]
+        changed = [name for name in both if old.model["layers"][name] != new.model["layers"][name]]
+        found += [f"the file of layer {name} ({old.imported_files[name]})" for name in changed]
+        if layers and old.images["source"] != new.images["source"]:  # half of the rows would be named by other images
+            found.append(_differs("images", old.images["source"], new.images["source"]))
     if old.images["digest"] != new.images["digest"]:
         if old.images["source"] != new.images["source"]:
             found.append(_differs("images", old.images["source"], new.images["source"]))

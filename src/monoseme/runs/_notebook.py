@@ -25,7 +25,8 @@ LISTED = 8
 def run_html(run: Run) -> Html:
     """What is in a run: images, layers, label sets and banks, some thumbnails, and the line to run next."""
     manifest, banks = run.manifest, list_banks(run.path)
-    images = f"{len(run):,} of {manifest.images['count']:,} from {manifest.images['source']}"
+    source = manifest.images["source"]
+    images = f"{len(run):,} of {manifest.images['count']:,}" + (f" from {source}" if source else "")
     size = " x ".join(map(str, manifest.model.get("input_size") or []))
     layers = [
         f"{column.layer}: {counted(column.channels, 'neuron')}, {column.pooling} of {column.layout}"
@@ -35,7 +36,7 @@ def run_html(run: Run) -> Html:
         f"run {run.path}",
         html.facts(
             {
-                "state": None if run.finished else "not finished; run its embed line again to go on",
+                "state": None if run.finished else f"not finished; run its {manifest.command} line again to go on",
                 "images": images,
                 "model": f"{manifest.model.get('spec')}" + (f", input {size}" if size else ""),
                 "layers": _listed(layers),

@@ -132,6 +132,8 @@ def originals(
     if images is not None:
         return Originals(run, open_images(images))
     recorded = run.manifest.images["source"]
+    if not recorded:
+        raise UsageError(f"{run.path} was imported without its images; say where they are")
     try:
         return Originals(run, open_images(recorded))
     except MonosemeError as error:
@@ -156,11 +158,17 @@ def model_of(run: Run, model: Model | str | None = None, *, weights: str | None 
     Raises
     ------
     UsageError
-        The recorded model cannot be loaded by its spec, or the one given has other weights than the run's.
+        The recorded model cannot be loaded by its spec, the one given has other weights than the run's, or the run's embeddings
+        were imported.
     """
     from ..models import Model as LoadedModel
     from ..models import load_model
 
+    if run.manifest.imported:
+        raise UsageError(
+            f"{run.path} holds imported embeddings and no model to ask; embed the images with the model into a run of its own to do "
+            "that (monoseme embed)"
+        )
     if isinstance(model, LoadedModel):
         return _checked(run, model)
     recorded = run.manifest.model

@@ -30,7 +30,7 @@ class Run:
         table = _table.open_table(self.path)
         if table is None:
             raise UsageError(
-                f"{self.path} is not a run: it holds no {_table.ACTIVATIONS}; make one with monoseme embed"
+                f"{self.path} is not a run: it holds no {_table.ACTIVATIONS}; make one with monoseme embed or monoseme import"
             )
         self._lance = table
         self.manifest = Manifest.decode(table.schema.metadata, str(self.path))
@@ -88,11 +88,12 @@ class Run:
         if not self.manifest.finished:
             raise MonosemeError(
                 f"{self.path} is not finished: {len(self):,} of {self.manifest.images['count']:,} images are embedded; "
-                "run the same embed command again to go on"
+                f"run the same {self.manifest.command} command again to go on"
             )
         if self._pending(column):
             raise MonosemeError(
-                f"layer {column.layer} of {self.path} is not finished; run its embed command again to go on"
+                f"layer {column.layer} of {self.path} is not finished; run its {self.manifest.command} command "
+                "again to go on"
             )
         provenance = {
             "model": self.manifest.model.get("spec"),
@@ -138,7 +139,8 @@ class Run:
             The run was made with ``thumbnails=False``.
         """
         if self.manifest.thumbnails is None:
-            raise MonosemeError(f"{self.path} holds no thumbnails (it was made with --no-thumbnails)")
+            why = "made with --no-thumbnails" if self.manifest.images["source"] else "imported without images"
+            raise MonosemeError(f"{self.path} holds no thumbnails (it was {why})")
         encoded = self.images(image_ids, ["thumbnail"])["thumbnail"].to_pylist()
         pictures = []
         for content in encoded:
@@ -219,6 +221,7 @@ class Run:
             "model": manifest.model.get("spec"),
             "input_size": manifest.model.get("input_size") or [],
             "weights_digest": manifest.model.get("weights_digest"),
+            "imported": manifest.imported_files,
             "dtype": manifest.dtype,
             "thumbnails": manifest.thumbnails is not None,
             "predictions": manifest.predictions,

@@ -28,7 +28,8 @@ def verify_run(path: str | PathLike[str], *, progress: Reporter | None = None) -
     count, listed, aside = len(run), run.manifest.images["count"], len(run.quarantined())
     if not run.manifest.finished:
         problems.append(
-            f"it is not finished: {count:,} of {listed:,} images are embedded; run the same embed command again"
+            f"it is not finished: {count:,} of {listed:,} images are embedded; run the same {run.manifest.command} command "
+            "again"
         )
     elif count + aside != listed:
         problems.append(f"{listed:,} images were listed, but {count:,} are embedded and {aside:,} set aside")
@@ -45,7 +46,9 @@ def verify_run(path: str | PathLike[str], *, progress: Reporter | None = None) -
             problems.append(f"layer {column.layer} ({column.pooling}) is in the manifest, but not in the table")
             continue
         if _table.unfilled(run._lance, [column]):
-            problems.append(f"layer {column.layer} ({column.pooling}) is not finished; run its embed command again")
+            problems.append(
+                f"layer {column.layer} ({column.pooling}) is not finished; run its {run.manifest.command} command again"
+            )
             continue
         problems += _check_layer(RunActivations(run._lance, column, run.manifest.dtype, {}), progress)
     if run.manifest.thumbnails is not None:

@@ -1,5 +1,5 @@
-"""A bank put to use: a bank, its model and pictures come in; where in a picture a concept is, folders of images, and models
-that lack a concept or have more of it, go out.
+"""A bank put to use: a bank, its model and pictures come in; where in a picture a concept is, folders of images, the bank in
+other tools' formats, and models that lack a concept or have more of it, go out.
 
 `ConceptScorer` needs scikit-learn's base classes and is imported when first used.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ._apply import Applied, apply_bank
 from ._asked import mean_embedding
 from ._crops import Crop, concept_crops
+from ._export import FORMATS, captum_concepts, export_bank
 from ._fields import ReceptiveField, receptive_field
 from ._firing import RATE, firing_levels
 from ._folders import MANIFEST, export_images
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ._scorer import ConceptScorer
 
 __all__ = [
+    "FORMATS",
     "MANIFEST",
     "RATE",
     "Applied",
@@ -28,7 +30,9 @@ __all__ = [
     "ReceptiveField",
     "ablate",
     "apply_bank",
+    "captum_concepts",
     "concept_crops",
+    "export_bank",
     "export_images",
     "firing_levels",
     "heatmaps",

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from ..banks import ConceptBank
 from ..base import MonosemeError, Reporter, Silent, UsageError, whole_file
 from ..images import ImageSource, open_images
-from ..runs import Embedded, Run, model_of, open_run, stream
-from ._asked import layer_of, pooling_of
+from ..runs import Embedded, Run, model_of, stream
+from ._asked import layer_of, pooling_of, run_of_bank
 from ._firing import RATE, firing_levels
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def apply_bank(
     MonosemeError
         No image can be used, an activation is not finite, or the file cannot be written.
     """
-    target, made_from = Path(out), _run(bank, run)
+    target, made_from = Path(out), run_of_bank(bank, run, "whose images say when concepts fire")
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name the file to write, such as {target / 'scores.parquet'}")
     if batch_size < 1:
@@ -185,17 +185,6 @@ class _Writer:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=self._rows)
         self._waiting, self._rows = [], 0
-
-
-def _run(bank: ConceptBank, run: Run | str | PathLike[str] | None) -> Run:
-    if run is None and bank.run is None:
-        raise UsageError(
-            "the bank does not lie in a run, whose images say when concepts fire; name the run it was made from"
-        )
-    opened = run if isinstance(run, Run) else open_run(bank.run if run is None else run)  # type: ignore[arg-type]
-    if not bank.is_of(len(opened), opened.manifest.images["digest"]):
-        raise UsageError(f"the bank was not made from {opened.path}; name the run that it was made from")
-    return opened
 
 
 def _about(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from ..banks import ConceptBank
 from ..base import Activations, UsageError, counted
+from ..runs import Run, open_run
 
 if TYPE_CHECKING:
     from ..models import LayerInfo, Model
@@ -135,3 +137,19 @@ def centre_of(centre: npt.ArrayLike | Activations, width: int) -> npt.NDArray[np
             f"the centre is one finite embedding of {width:,} components, not an array of shape {given.shape}"
         )
     return given
+
+
+def run_of_bank(bank: ConceptBank, run: Run | str | PathLike[str] | None, which: str) -> Run:
+    """The run that a bank was made from: the one given, or the one that the bank lies in.
+
+    Raises
+    ------
+    UsageError
+        The bank does not lie in a run (`which` says what the run is needed for), or it was not made from that run.
+    """
+    if run is None and bank.run is None:
+        raise UsageError(f"the bank does not lie in a run, {which}; name the run it was made from")
+    opened = run if isinstance(run, Run) else open_run(bank.run if run is None else run)  # type: ignore[arg-type]
+    if not bank.is_of(len(opened), opened.manifest.images["digest"]):
+        raise UsageError(f"the bank was not made from {opened.path}; name the run that it was made from")
+    return opened

@@ -7,40 +7,22 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..banks import Concept, ConceptBank
-from ..base import Reporter, Silent, UsageError, counted, digest_bytes, digest_text, whole_folder
-from ..runs import Run, originals
+from ..banks import ConceptBank
+from ..base import Reporter, Silent, UsageError, digest_bytes, whole_folder
+from ..runs import Originals, Run, originals
+from ._sets import Folder, chosen, planned
 
 if TYPE_CHECKING:
     from ..images import ImageSource
 
 MANIFEST, KIND, FORMAT = "manifest.json", "monoseme images", 1
-MOST_TELLING = 5
-
-Ids = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Folder:
-    """One folder of an export: which images, strongest first, and why."""
-
-    folder: str
-    role: str
-    """concept, dropped or random"""
-    direction: int
-    concept: int | None
-    key: str | None
-    set: int | None
-    """Number of a random set."""
-    images: tuple[int, ...]
 
 
 def export_images(
@@ -130,54 +112,69 @@ def export_images(
     2018; its code reads ``source_dir/CONCEPT/*`` and takes the names of random sets as ``random_concepts``.
     """
     target, progress = Path(out), progress or Silent()
-    _check_numbers(random_sets, most)
-    _check_target(target, overwrite)
+    check_numbers(random_sets, most)
+    check_target(target, overwrite)
     if not bank.is_of(len(run), run.manifest.images["digest"]):
         raise UsageError(
             f"the bank was not made from {run.path}, which holds {len(run):,} images; give the run it was made from"
         )
-    folders = _planned(bank, run, *_chosen(bank, directions, concepts), dropped, random_sets, most, seed)
+    folders = planned(bank, run, *chosen(bank, directions, concepts), dropped, random_sets, most, seed)
+    asked = {"random_sets": random_sets, "most": most, "dropped": dropped, "seed": seed}
+    with originals(run, images) as source, whole_folder(target, replace=overwrite) as partial:
+        write_folders(partial, folders, bank, run, source, asked, progress)
+    return target
+
+
+def write_folders(
+    partial: Path,
+    folders: Sequence[Folder],
+    bank: ConceptBank,
+    run: Run,
+    source: Originals,
+    asked: dict[str, Any],
+    progress: Reporter,
+) -> None:
+    """Folders of images below `partial`, and a manifest that says of each file what it is."""
+    wanted, stems = _by_image(folders, run)
+    facts = run.images(wanted, ["image_id", "uri", "digest", "label"]).to_pylist()
+    listed: dict[tuple[int, int], dict[str, Any]] = {}
+    for each in folders:
+        (partial / each.folder).mkdir()
+    total = sum(len(places) for places in stems.values())
+    with progress.task("copying images", total, "images") as task:
+        for fact, (content, suffix) in zip(facts, source.files(wanted), strict=True):
+            original = digest_bytes(content) == fact["digest"]
+            for number, place, stem in stems[fact["image_id"]]:
+                name = f"{stem}{suffix}"
+                (partial / folders[number].folder / name).write_bytes(content)
+                listed[number, place] = {"file": name, "original": original, **fact}
+                task.advance()
+    rows = [
+        {**_described(each), "files": [listed[number, place] for place in range(len(each.images))]}
+        for number, each in enumerate(folders)
+    ]
+    write_manifest(partial, bank, {**asked, "folders": rows})
+
+
+def write_manifest(partial: Path, bank: ConceptBank, content: dict[str, Any]) -> None:
+    """What an export is, of which bank, in ``manifest.json``; equal content gives equal bytes."""
     about = {
         "kind": KIND,
         "format": FORMAT,
         "bank": {name: bank.info.get(name) for name in ("layer", "method", "parameters", "activations")},
-        "random_sets": random_sets,
-        "most": most,
-        "dropped": dropped,
-        "seed": seed,
     }
-    wanted, stems = _by_image(folders, run)
-    facts = run.images(wanted, ["image_id", "uri", "digest", "label"]).to_pylist()
-    listed: dict[tuple[int, int], dict[str, Any]] = {}
-    with originals(run, images) as source, whole_folder(target, replace=overwrite) as partial:
-        for each in folders:
-            (partial / each.folder).mkdir()
-        total = sum(len(places) for places in stems.values())
-        with progress.task("copying images", total, "images") as task:
-            for fact, (content, suffix) in zip(facts, source.files(wanted), strict=True):
-                original = digest_bytes(content) == fact["digest"]
-                for number, place, stem in stems[fact["image_id"]]:
-                    name = f"{stem}{suffix}"
-                    (partial / folders[number].folder / name).write_bytes(content)
-                    listed[number, place] = {"file": name, "original": original, **fact}
-                    task.advance()
-        rows = [
-            {**_described(each), "files": [listed[number, place] for place in range(len(each.images))]}
-            for number, each in enumerate(folders)
-        ]
-        text = json.dumps({**about, "folders": rows}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    return target
+    text = json.dumps({**about, **content}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def _check_numbers(random_sets: int, most: int | None) -> None:
+def check_numbers(random_sets: int, most: int | None) -> None:
     for name, number, least in (("random_sets", random_sets, 0), ("most", most, 1)):
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if number is not None and (not whole or number < least):
             raise UsageError(f"{name} must be a whole number of at least {least}, not {number!r}")
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, overwrite: bool) -> None:
     """What is there is replaced only if it is an export and the user says so."""
     if not target.exists():
         return
@@ -194,86 +191,11 @@ def _is_export(target: Path) -> bool:
         return False
 
 
-def _chosen(
-    bank: ConceptBank, directions: Iterable[int] | None, concepts: Iterable[int] | None
-) -> tuple[list[int], list[Concept]]:
-    """The directions to export, in the order given, and the concepts, by direction."""
-    singles = [bank[number] for number in dict.fromkeys(concepts or ())]
-    if directions is None and concepts is None:
-        directions = bank.most_split(MOST_TELLING)
-        if not directions:
-            raise UsageError("no direction of the bank has more than one concept; name those to export")
-    whole = dict.fromkeys(int(direction) for direction in directions or ())
-    found = {concept.number: concept for direction in whole for concept in bank.for_direction(direction)}
-    found |= {concept.number: concept for concept in singles}
-    if not found:
-        raise UsageError("there is nothing to export: the directions named have no concepts, or none were named")
-    return list(whole | dict.fromkeys(concept.direction for concept in singles)), list(found.values())
-
-
-def _planned(
-    bank: ConceptBank,
-    run: Run,
-    directions: Sequence[int],
-    concepts: Sequence[Concept],
-    dropped: bool,
-    random_sets: int,
-    most: int | None,
-    seed: int,
-) -> list[Folder]:
-    """The folders of an export: by direction, of its concepts with their random sets, then of its dropped images."""
-    start = bank.start_name.replace(" ", "-")
-    contents = _contents(run)
-    planned = []
-    for direction in directions:
-        exemplars = bank.exemplars_of(direction)
-        ids = exemplars["image_id"].to_numpy()
-        pool = _others(contents, ids)
-        for concept in (each for each in concepts if each.direction == direction):
-            name = f"{start}-{direction}_concept-{concept.number}"
-            members = concept.image_ids[:most]
-            planned.append(Folder(name, "concept", direction, concept.number, concept.key, None, _tuple(members)))
-            for number in range(random_sets):
-                drawn = _drawn(pool, len(members), concept, number, seed)
-                planned.append(
-                    Folder(f"{name}_random-{number}", "random", direction, concept.number, concept.key, number, drawn)
-                )
-        kept = set(ids[exemplars["concept"].is_valid().to_numpy(zero_copy_only=False)])
-        out = [image for image in dict.fromkeys(ids) if image not in kept][:most]  # a band may have what another drops
-        if dropped and out:
-            planned.append(Folder(f"{start}-{direction}_dropped", "dropped", direction, None, None, None, _tuple(out)))
-    return planned
-
-
-def _contents(run: Run) -> Ids:
-    """(N,) a number for each image that exact copies share."""
-    digests = run.images(columns=["digest"])["digest"].combine_chunks().dictionary_encode()
-    return np.asarray(digests.indices.to_numpy(), dtype=np.int64)
-
-
-def _others(contents: Ids, exemplars: Ids) -> Ids:
-    """Images that are neither exemplars nor copies of one; of copies the first alone."""
-    first = np.unique(contents, return_index=True)[1]
-    taken = contents.take(exemplars, mode="clip")  # a number that is no image's is told of when the images are read
-    return np.sort(first[~np.isin(contents[first], taken)])
-
-
-def _drawn(pool: Ids, size: int, concept: Concept, number: int, seed: int) -> tuple[int, ...]:
-    """A random set, the same whatever else is exported."""
-    if size > len(pool):
-        raise UsageError(
-            f"only {counted(len(pool), 'image')} could be drawn at random (no exemplar of direction {concept.direction}, "
-            f"no copies), but concept {concept.number} has {size:,}; export fewer images of each concept, or no random sets"
-        )
-    state = int(digest_text(str(seed), concept.key, str(number)), 16)
-    return _tuple(np.random.default_rng(state).choice(pool, size, replace=False))
-
-
 def _by_image(folders: Sequence[Folder], run: Run) -> tuple[list[int], dict[int, list[tuple[int, int, str]]]]:
     """Image numbers in order, so that each is read once, and for each the places it goes to: folder, place, stem of the file."""
     wanted = sorted({image for each in folders for image in each.images})
     labels = run.images(wanted, ["label"])["label"].to_pylist()
-    named = {image: f"{_short(label or '')}_{image}".lstrip("_") for image, label in zip(wanted, labels, strict=True)}
+    named = {image: f"{short(label or '')}_{image}".lstrip("_") for image, label in zip(wanted, labels, strict=True)}
     stems: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
     for number, each in enumerate(folders):
         digits = max(3, len(str(len(each.images) - 1)))
@@ -282,10 +204,10 @@ def _by_image(folders: Sequence[Folder], run: Run) -> tuple[list[int], dict[int,
     return wanted, stems
 
 
-def _short(label: str, limit: int = 40) -> str:
+def short(label: str, limit: int = 40) -> str:
     """A label as a part of a file name on any system: ASCII letters, digits and single hyphens.
 
-    >>> _short("../../Café au lait"), _short("\\u202e")
+    >>> short("../../Café au lait"), short("\\u202e")
     ('Cafe-au-lait', '')
     """
     plain = unicodedata.normalize("NFKD", label[: 4 * limit]).encode("ascii", "ignore").decode()
@@ -294,7 +216,3 @@ def _short(label: str, limit: int = 40) -> str:
 
 def _described(folder: Folder) -> dict[str, Any]:
     return {name: value for name, value in asdict(folder).items() if name != "images"}
-
-
-def _tuple(ids: Iterable[Any]) -> tuple[int, ...]:
-    return tuple(int(image) for image in ids)

@@ -22,10 +22,10 @@ def facts(layer: LayerView, run: Run) -> Html:
     named = {key: value for key, value in parameters.items() if value not in (None, [], 0) and key != "directions"}
     size = " x ".join(map(str, manifest.model.get("input_size") or []))
     rows = {
-        "model": f"{manifest.model.get('spec')}, input {size}",
+        "model": f"{manifest.model.get('spec')}" + (f", input {size}" if size else ""),
         "weights": manifest.model.get("weights_digest"),
         "layer": f"{bank.layer}, {bank.info['activations']['neurons']:,} neurons",
-        "images": f"{len(run):,} from {last_part(manifest.images['source'])}",
+        "images": f"{len(run):,}" + (f" from {last_part(source)}" if (source := manifest.images["source"]) else ""),
         "method": f"{bank.info.get('method')} ({', '.join(f'{key} {_short(value)}' for key, value in named.items())})",
         "concepts": f"{len(bank):,} from {counted(len(layer.directions), layer.kind)}",
         "more than one": _sure(layer),
