@@ -4,7 +4,7 @@ from ._activations import RunActivations
 from ._embed import embed
 from ._join import JoinedLabels, join_labels
 from ._notebook import strip
-from ._originals import Originals, model_of, originals
+from ._originals import Originals, model_of, originals, recorded_model
 from ._run import Run, open_run
 from ._stream import Embedded, stream
 from ._verify import verify_run
@@ -20,6 +20,7 @@ __all__ = [
     "model_of",
     "open_run",
     "originals",
+    "recorded_model",
     "stream",
     "strip",
     "verify_run",

@@ -1,7 +1,9 @@
 """Splitting: activations and directions come in, a concept bank goes out."""
 
 from ._calibrated import Calibrated
+from ._circuit import Circuit, attributed, shares
 from ._disentangle import check_method, disentangle
+from ._features import Features
 from ._frame import Scaling
 from ._kmeans import kmeans_gram
 from ._layer import Layer
@@ -15,7 +17,9 @@ from ._trees import Trees, ward_trees
 
 __all__ = [
     "Calibrated",
+    "Circuit",
     "Exemplars",
+    "Features",
     "Layer",
     "NodeTests",
     "OneDirection",
@@ -26,11 +30,13 @@ __all__ = [
     "Splitter",
     "Tests",
     "Trees",
+    "attributed",
     "check_method",
     "disentangle",
     "kmeans_gram",
     "leaves_below",
     "recut",
+    "shares",
     "svd_directions",
     "ward_trees",
 ]
