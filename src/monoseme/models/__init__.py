@@ -13,12 +13,15 @@ from ._memory import keep_freed_memory
 from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 
 if TYPE_CHECKING:
+    from ._attribution import Attribution, Rule
     from ._changes import Change, one_layer, require_unchanged
     from ._from_layer import Begun, FromLayer
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
+    from ._producer import Producer, producer
     from ._specs import PREFIXES, load_model
+    from ._split_units import SplitUnits, with_readable_input, with_split_units
     from ._taps import POOLINGS, Tap, TapOutput, Tapped, pool
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "POOLINGS",
     "PREFIXES",
     "AnyPreprocess",
+    "Attribution",
     "Begun",
     "CallablePreprocess",
     "Change",
@@ -33,6 +37,9 @@ __all__ = [
     "LayerInfo",
     "Model",
     "Preprocess",
+    "Producer",
+    "Rule",
+    "SplitUnits",
     "Tap",
     "TapOutput",
     "Tapped",
@@ -42,11 +49,15 @@ __all__ = [
     "load_model",
     "one_layer",
     "pool",
+    "producer",
     "require_unchanged",
+    "with_readable_input",
+    "with_split_units",
     "wrap",
 ]
 
 _NEED_TORCH = {
+    "Attribution": "_attribution",
     "Begun": "_from_layer",
     "Change": "_changes",
     "FromLayer": "_from_layer",
@@ -54,6 +65,9 @@ _NEED_TORCH = {
     "LayerInfo": "_layers",
     "Model": "_model",
     "POOLINGS": "_taps",
+    "Producer": "_producer",
+    "Rule": "_attribution",
+    "SplitUnits": "_split_units",
     "PREFIXES": "_specs",
     "Tap": "_taps",
     "TapOutput": "_taps",
@@ -63,7 +77,10 @@ _NEED_TORCH = {
     "load_model": "_specs",
     "one_layer": "_changes",
     "pool": "_taps",
+    "producer": "_producer",
     "require_unchanged": "_changes",
+    "with_readable_input": "_split_units",
+    "with_split_units": "_split_units",
     "wrap": "_model",
 }
 

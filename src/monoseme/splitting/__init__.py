@@ -1,7 +1,7 @@
 """Splitting: activations and directions come in, a concept bank goes out."""
 
 from ._calibrated import Calibrated
-from ._circuit import Circuit, attributed, shares
+from ._circuit import Circuit, attributed, set_beside, shares
 from ._disentangle import check_method, disentangle
 from ._features import Features
 from ._frame import Scaling
@@ -12,7 +12,7 @@ from ._one import OneDirection, OneSplit
 from ._published import Published
 from ._recut import recut
 from ._split import Exemplars, Split, Splitter, Tests
-from ._starts import svd_directions
+from ._starts import Starts, svd_directions
 from ._trees import Trees, ward_trees
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Scaling",
     "Split",
     "Splitter",
+    "Starts",
     "Tests",
     "Trees",
     "attributed",
@@ -36,6 +37,7 @@ __all__ = [
     "kmeans_gram",
     "leaves_below",
     "recut",
+    "set_beside",
     "shares",
     "svd_directions",
     "ward_trees",

@@ -118,7 +118,7 @@ class Circuit:
             for places, found in attributed(source, attribution, rows, numbers, progress, vectors, self.batch_size):
                 described.reshape(-1, width)[places, :lower] = shares(found)
         if self.beside:
-            _set_beside(described, lower, layer, rows)
+            set_beside(described, lower, layer, rows)
         return described
 
 
@@ -153,8 +153,11 @@ def shares(drives: npt.NDArray[np.floating]) -> FloatArray:
     return np.asarray(drives / np.where(total > 0, total, 1), dtype=np.float32)
 
 
-def _set_beside(described: FloatArray, lower: int, layer: Layer, rows: npt.NDArray[np.int64]) -> None:
-    """Write embeddings beside the shares, scaled so that their mean square over all exemplars is that of the shares."""
+def set_beside(described: FloatArray, lower: int, layer: Layer, rows: npt.NDArray[np.int64]) -> None:
+    """Write embeddings beside the shares, in the columns from `lower` on.
+
+    They are taken less the layer's mean, and scaled so that their sum of squares over all exemplars is that of the shares.
+    """
     squares = [0.0, 0.0]
     for direction, mine in zip(described, rows, strict=True):
         direction[:, lower:] = layer.take(mine) - layer.moments.mean

@@ -14,6 +14,7 @@ from ._firing import firing_levels
 from ._folders import MANIFEST, export_images
 from ._heatmaps import Heatmaps, heatmaps
 from ._intervene import ablate, intervention, steer
+from ._split_channels import SplitChannels, load_split, split_channels
 
 if TYPE_CHECKING:
     from ._scorer import ConceptScorer
@@ -25,6 +26,7 @@ __all__ = [
     "Crop",
     "Heatmaps",
     "ReceptiveField",
+    "SplitChannels",
     "ablate",
     "apply_bank",
     "concept_crops",
@@ -32,8 +34,10 @@ __all__ = [
     "firing_levels",
     "heatmaps",
     "intervention",
+    "load_split",
     "mean_embedding",
     "receptive_field",
+    "split_channels",
     "steer",
 ]
 
