@@ -69,6 +69,10 @@ def test_vectors_are_means_of_embeddings(planted):
         rows = [row["image_id"] for row in bank.exemplars.to_pylist() if row["concept"] == concept.number]
         mean = acts[rows].mean(0)
         np.testing.assert_allclose(concept.vector, mean / np.linalg.norm(mean), atol=1e-5)
+    first = bank.exemplars.to_pylist()[0]
+    mine = acts[[row["image_id"] for row in bank.exemplars.to_pylist() if row["cluster"] == first["cluster"]]]
+    expected = np.square(acts[[first["image_id"]]][0] - mine.mean(0)).sum()
+    np.testing.assert_allclose(first["squared_distance"], expected, rtol=1e-3)
 
 
 def test_stability_is_that_of_the_circuits(planted):

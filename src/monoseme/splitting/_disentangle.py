@@ -89,8 +89,8 @@ def disentangle(
         How many images of the whole data set to keep for each concept vector.
     features : Features, optional
         Split exemplars in the space of another description than their embeddings: `Circuit` describes them by the units of a
-        lower layer that drove the neuron. Vectors are means of embeddings all the same. Ward trees and squared distances are
-        then of that space.
+        lower layer that drove the neuron. Vectors, separations and squared distances are of embeddings all the same; Ward trees
+        are then of that space.
     seed : int
         For k-means and for the random sets behind "auto".
     progress : Reporter, optional

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ..base import Reporter
 from ._assemble import Part
+from ._calibrated import squared_distances
 from ._features import Described
 from ._layer import Layer
 from ._split import Exemplars, Splitter
@@ -58,6 +61,9 @@ def split_all(
             exemplars = _exemplars(first(seen), numbers, whitening, known)
             embedded = exemplars if described is None else _exemplars(first(candidates), numbers, None, None)
             split = splitter.split(exemplars)
+            if described is not None:
+                clusters = torch.from_numpy(split.clusters.astype(np.int64))
+                split = replace(split, squared=squared_distances(embedded.gram, clusters))
             part = Part.of(begin, embedded, split)
             if resampling is not None:
                 pool = _exemplars(seen, numbers, whitening, None)
