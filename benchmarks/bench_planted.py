@@ -11,7 +11,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,12 +142,12 @@ def run_layers(folder: Path) -> Iterator[Layer]:
             yield Layer(f"Caltech-101, {name}, {layer}", Sources.of(acts, labels), 25)
 
 
-def made_run(name: str, folder: Path) -> Any:
+def made_run(name: str, folder: Path, layers: Sequence[str] = LAYERS) -> Any:
     """The run of a model over Caltech-101 at 160 px, embedded if it is not there."""
     import monoseme as ms
 
     model = ms.load_model(f"bundled:efficientnet-{name}", image_size=160)
-    return ms.embed(model, SHARED / "caltech101-160.tar", LAYERS, out=folder / f"caltech101-{name}")
+    return ms.embed(model, SHARED / "caltech101-160.tar", layers, out=folder / f"caltech101-{name}")
 
 
 def graded(units: Planted, method: Any, **parameters: Any) -> Grades:

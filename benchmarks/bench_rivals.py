@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,11 @@ def main() -> None:
     if options.part != "judged":
         planted(embeddings_layer(), units, tuning, options.only)
     if options.part != "planted" and not options.quick:
-        runs = {name: made_run(name, options.data) for name in MODELS}
+        runs = {name: made_run(name, options.data, LAYERS[-1:]) for name in MODELS}
         for name, judge in zip(MODELS, reversed(MODELS), strict=True):
-            seen_by_judge(runs[name], runs[judge], f"{name} {LAYERS[-1]}, judged by {judge}", tuning, options.only)
+            seen_by_judge(
+                name, runs[name], runs[judge], f"{name} {LAYERS[-1]}, judged by {judge}", tuning, options.only
+            )
     print(f"\n{time.perf_counter() - begin:.0f} s")
 
 
@@ -64,15 +67,20 @@ def planted(layer: Layer, units: int, tuning: int, only: list[str] | None) -> No
     batches = [layer.planted(each, units, "report", SEED + 100 + seed) for seed, each in enumerate(REPORTED)]
     heads = [f"{name}, {each.name}" for each in REPORTED[1:] for name in ("right", "ARI", "precision")]
     print(f"\n{layer.name}: {units:,} units of each kind, K = {layer.top}; tuned on {2 * tuning}\n")
-    print(f"| method | setting | false split | {' | '.join(heads)} |\n|---|---|{'---|' * (len(heads) + 1)}")
-    for name, method in contenders(layer, tuning, only):
-        single, *several = (graded(batch, method, **FIXED).figures() for batch in batches)
+    print(f"| method | setting | false split | {' | '.join(heads)} | ms a unit |\n|---|---|{'---|' * (len(heads) + 2)}")
+    for name, method, sees in contenders(layer, tuning, only):
+        begin = time.process_time()
+        single, *several = (
+            graded(batch, method, features=sees(batch, each.mixing), **FIXED).figures()
+            for batch, each in zip(batches, REPORTED, strict=True)
+        )
+        spent = 1000 * (time.process_time() - begin) / (units * len(REPORTED))
         cells = [told(found[figure]) for found in several for figure in PLANTED]
         split = "none found" if single["none found"].value == 1 else told(single["false split"])
-        print(f"| {name} | {setting(method)} | {split} | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {setting(method)} | {split} | {' | '.join(cells)} | {spent:.1f} |", flush=True)
 
 
-def seen_by_judge(run: Any, judge: Any, title: str, tuning: int, only: list[str] | None) -> None:
+def seen_by_judge(name: str, run: Any, judge: Any, title: str, tuning: int, only: list[str] | None) -> None:
     """Print the figures that a second encoder gives to the split of every fifth neuron."""
     import monoseme as ms
     from monoseme.evaluation.planted import Sources
@@ -81,16 +89,24 @@ def seen_by_judge(run: Any, judge: Any, title: str, tuning: int, only: list[str]
     embeddings = np.concatenate([block for _, block in acts.blocks()])
     layer = Layer(title, Sources.of(embeddings, run.labels().codes), TOP)
     neurons, independence = range(0, acts.shape[1], NEURON_STEP), ""
+    model = ms.load_model(f"bundled:efficientnet-{name}", image_size=160)
+    lower = [each for each in model.layers() if each.startswith("blocks.") and each.count(".") == 1][-1]
     print(f"\n{title}: {len(neurons)} neurons, K = {TOP}; tuned on {2 * tuning} planted units\n")
-    print(f"| method | setting | neurons split | {' | '.join(JUDGED)} |\n|---|---|---|{'---|' * len(JUDGED)}")
-    for name, method in contenders(layer, tuning, only):
-        bank = ms.disentangle(acts, method, select=list(neurons), top=TOP, bootstrap=0, **FIXED)
+    print(f"| method | setting | neurons split | {' | '.join(JUDGED)} | ms a neuron |")
+    print(f"|---|---|---|{'---|' * (len(JUDGED) + 1)}")
+    circuits = {beside: Kept(ms.Circuit(run, lower, model, beside=beside)) for beside in (False, True)}
+    for name, method, sees in contenders(layer, tuning, only):
+        begin = time.process_time()
+        features = None if sees is embedding else circuits["beside" in name]
+        bank = ms.disentangle(acts, method, select=list(neurons), top=TOP, bootstrap=0, features=features, **FIXED)
+        spent = time.process_time() - begin + (0 if features is None else features.spared)
         split = sum(count for concepts, count in bank.histogram().items() if concepts > 1) / len(neurons)
         cells = ["-"] * len(JUDGED)
         if len(bank):
             found = ms.evaluate(bank, acts, judge=looking_on)
             independence = found.info["judge"]["independence"]
             cells = [of_concepts(found, figure) for figure in JUDGED]
+        cells.append(f"{1000 * spent / len(neurons):.1f}")
         print(f"| {name} | {setting(method)} | {split:.2f} | {' | '.join(cells)} |", flush=True)
     print(f"\nthe judge: {independence}")
 
@@ -101,9 +117,9 @@ def of_concepts(found: ms.Evaluation, figure: str) -> str:
     return told([np.nan if row[name] is None else row[name] for name in ("value", "low", "high")])
 
 
-def contenders(layer: Layer, tuning: int, only: list[str] | None) -> Iterator[tuple[str, Any]]:
-    """Each way of splitting with the setting that did best on the half of the classes that is not reported."""
-    from rivals import SETTINGS, overcomplete
+def contenders(layer: Layer, tuning: int, only: list[str] | None) -> Iterator[tuple[str, Any, Any]]:
+    """Each way of splitting with the setting that did best on the half of the classes that is not reported, and what it sees."""
+    from rivals import IN_CIRCUITS, SETTINGS, PlantedCircuit, overcomplete
 
     from monoseme.splitting import Calibrated, Published
 
@@ -127,7 +143,32 @@ def contenders(layer: Layer, tuning: int, only: list[str] | None) -> Iterator[tu
             except ImportError as error:
                 print(f"no TopK SAE: {error}")
                 continue
-        yield name, max(methods, key=score) if len(methods) > 1 else methods[0]
+        yield name, max(methods, key=score) if len(methods) > 1 else methods[0], embedding
+    for name, (method, beside) in IN_CIRCUITS.items():
+        if not only or name in only:
+            yield name, method, partial(PlantedCircuit, beside=beside)
+
+
+def embedding(_units: Any, _mixing: str) -> None:
+    """No other description of the exemplars."""
+
+
+class Kept:
+    """Circuits of the same exemplars, attributed once; `spared` is the CPU time that the last use did not spend again."""
+
+    def __init__(self, circuit: Any) -> None:
+        self.circuit, self.found, self.seconds, self.spared = circuit, None, 0.0, 0.0
+
+    def describe(self, *asked: Any) -> Any:
+        self.spared = self.seconds
+        if self.found is None:
+            begin = time.process_time()
+            self.found = self.circuit.describe(*asked)
+            self.seconds = time.process_time() - begin
+        return self.found
+
+    def recorded(self) -> dict[str, Any]:
+        return self.circuit.recorded()
 
 
 def setting(method: Any) -> str:

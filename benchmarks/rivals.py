@@ -21,10 +21,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from monoseme.splitting import Exemplars, Published, Split, ward_trees
+from monoseme.splitting import Calibrated, Exemplars, Published, Split, set_beside, shares, ward_trees
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from monoseme.base import Reporter
+    from monoseme.evaluation.planted import Planted
+    from monoseme.splitting import Layer, Starts
 
 MOST, MIN_SIZE = 6, 5
 SAE_CONCEPTS, SAE_EPOCHS = 512, 20
@@ -244,6 +248,57 @@ def overcomplete() -> tuple[Any, Any]:
         raise ImportError(f"overcomplete cannot be imported: {error}") from error
     return TopKSAE, train_sae
 
+
+@dataclass(frozen=True)
+class TwoMeans(Rival):
+    """k-means with two clusters, always: what PURE does with circuits."""
+
+    name = "2-means"
+
+    def clusters(self, points: np.ndarray) -> np.ndarray:
+        return KMeans(2, n_init=10, random_state=0).fit(points).labels_
+
+
+@dataclass(frozen=True)
+class PlantedCircuit:
+    """The circuits of planted units, whose lower layer is the embedding: activation times the gradient of the response.
+
+    The gradient is that of the largest source where the largest counts, which says of which source an exemplar is.
+    """
+
+    units: Planted
+    mixing: str
+    beside: bool = False
+
+    def describe(self, layer: Layer, starts: Starts, rows: np.ndarray, progress: Reporter) -> np.ndarray:
+        sources, chosen = self.units.sources, self.units.chosen[starts.numbers]
+        spread = ((sources.embeddings - sources.embeddings.mean(0)) @ sources.directions.T).std(0)
+        gradients = (sources.directions / spread[:, None])[chosen] * self.units.shares[starts.numbers][:, :, None]
+        gradients *= (chosen >= 0)[:, :, None]
+        embeddings = sources.embeddings[rows]
+        if self.mixing == "sum":
+            gradient = np.broadcast_to(gradients.sum(1)[:, None], embeddings.shape)
+        else:
+            scores = np.where(chosen[:, None] >= 0, np.einsum("dkc,dmc->dkm", embeddings, gradients), -np.inf)
+            scores -= np.einsum("c,dmc->dm", sources.embeddings.mean(0), gradients)[:, None]
+            gradient = np.take_along_axis(gradients, scores.argmax(2)[:, :, None], axis=1)
+        found = shares(embeddings * gradient)
+        if self.beside:
+            lower = found.shape[2]
+            found = np.concatenate([found, np.zeros_like(embeddings)], 2)
+            set_beside(found, lower, layer, rows)
+        return found
+
+    def recorded(self) -> dict[str, Any]:
+        return {"kind": "planted circuit"}
+
+
+IN_CIRCUITS: dict[str, tuple[Any, bool]] = {
+    "PURE: circuit, 2-means": (TwoMeans(), False),
+    "circuit, calibrated, untuned": (Calibrated(), False),
+    "circuit beside embedding, calibrated, untuned": (Calibrated(), True),
+}
+"""Those that see circuits, and whether embeddings beside."""
 
 SETTINGS: dict[str, Sequence[Any]] = {
     "published, tuned": [PublishedScaled(factor=each) for each in (0.9, 1.1, 1.25, 1.4, 1.5, 1.65, 1.8, 2.1)],

@@ -48,6 +48,14 @@ def test_python_examples_of_the_readme_run(workplace, code, capsys):
     exec(compile(code, "README.md", "exec"), {})
 
 
+def test_the_page_on_circuits_runs(workplace, monkeypatch, capsys):
+    load = ms.load_model.__closure__[0].cell_contents
+    monkeypatch.setattr(ms, "load_model", lambda spec: load(spec, image_size=64))
+    exec(compile("\n".join(blocks(ROOT / "docs" / "circuits.md", "python")), "circuits.md", "exec"), names := {})
+    assert len(names["split"].channels) >= 2
+    assert names["again"].channels.equals(names["split"].channels)
+
+
 def test_python_examples_of_the_page_on_import_and_export_run_one_after_the_other(workplace, layer, capsys):
     np.save("embeddings.npy", layer[:160])
     Path("names.txt").write_text("".join(f"{number:03d}\n" for number in range(160)))

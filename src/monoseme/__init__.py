@@ -48,13 +48,14 @@ if TYPE_CHECKING:
     from .models import Model, Preprocess, load_model, wrap
     from .reporting import report
     from .runs import Run, embed, import_run, join_labels, open_run, verify_run
-    from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
+    from .splitting import Calibrated, Circuit, Published, Splitter, disentangle, recut, svd_directions
     from .use import (
         Applied,
         ConceptScorer,
         Crop,
         Heatmaps,
         ReceptiveField,
+        SplitChannels,
         ablate,
         apply_bank,
         captum_concepts,
@@ -62,7 +63,9 @@ if TYPE_CHECKING:
         export_bank,
         export_images,
         heatmaps,
+        load_split,
         receptive_field,
+        split_channels,
         steer,
     )
     from .views import ConceptView, LayerView, NeuronView, view_concept, view_layer, view_neuron
@@ -92,6 +95,7 @@ __all__ = [
     "Applied",
     "Calibrated",
     "Causal",
+    "Circuit",
     "Concept",
     "ConceptBank",
     "ConceptScorer",
@@ -114,6 +118,7 @@ __all__ = [
     "Published",
     "ReceptiveField",
     "Run",
+    "SplitChannels",
     "Splitter",
     "Study",
     "StudyScore",
@@ -152,6 +157,7 @@ __all__ = [
     "load_bank",
     "load_dictionary",
     "load_model",
+    "load_split",
     "magnitude_spectrum",
     "match_concepts",
     "merge_concepts",
@@ -168,6 +174,7 @@ __all__ = [
     "save_figure",
     "similarity_matrices",
     "singular_similarity",
+    "split_channels",
     "steer",
     "svd_directions",
     "verify_run",
@@ -208,13 +215,14 @@ _ROOMS = {
     "images": ("open_images",),
     "models": ("Model", "Preprocess", "load_model", "wrap"),
     "runs": ("Run", "embed", "import_run", "join_labels", "open_run", "verify_run"),
-    "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
+    "splitting": ("Calibrated", "Circuit", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (
         "Applied",
         "ConceptScorer",
         "Crop",
         "Heatmaps",
         "ReceptiveField",
+        "SplitChannels",
         "ablate",
         "apply_bank",
         "captum_concepts",
@@ -222,7 +230,9 @@ _ROOMS = {
         "export_bank",
         "export_images",
         "heatmaps",
+        "load_split",
         "receptive_field",
+        "split_channels",
         "steer",
     ),
     "reporting": ("report",),

@@ -58,6 +58,23 @@ def test_layers_are_listed_with_shape_channels_and_stride(monoseme):
     assert row.split()[2:] == ["ReLU", "20", "x", "12", "x", "12", "20", "3", "NCHW"]
 
 
+def test_a_split_by_circuit_is_a_bank_of_its_own(monoseme, made):
+    command = ["disentangle", made, "--layer", 3, "--top", 20, "--neurons", "0-3", "--circuit", 1, "--model", MODEL]
+    status, text, _ = monoseme(*command, "--beside", "--json")
+    facts = json.loads(text)
+    assert status == 0
+    assert facts["bank"].endswith("calibrated-circuit")
+    assert facts["parameters"]["features"] == {
+        "kind": "circuit",
+        "lower": "1",
+        "attribution": "gradient",
+        "beside": True,
+    }
+    status, text, _ = monoseme(*command, "--bank", "other")
+    assert "by circuits of 1" in text
+    assert monoseme("show", made, 0, "--layer", 3, "--bank", "other")[0] == 0
+
+
 def test_directions_come_from_a_file(monoseme, made, tmp_path):
     np.save(tmp_path / "directions.npy", np.eye(12)[:3])
     status, _, _ = monoseme("disentangle", made, "--layer", 1, "--top", 20, "--directions", tmp_path / "directions.npy")
@@ -94,6 +111,13 @@ def test_directions_come_from_a_file(monoseme, made, tmp_path):
         (["disentangle", "{made}", "--layer", "3", "--bank", "../x"], 2, "is no name for a bank"),
         (["disentangle", "{made}", "--layer", "3", "--distance-threshold", "wide"], 2, "a number or auto"),
         (["disentangle", "{made}", "--layer", "3", "--directions", "{new}.npy"], 2, "there is no file"),
+        (
+            ["disentangle", "{made}", "--layer", "1", "--top", "9", "--circuit", "3", "--model", MODEL],
+            2,
+            "come before 1",
+        ),
+        (["disentangle", "{made}", "--layer", "3", "--top", "9", "--circuit", "1"], 2, "give that model"),
+        (["disentangle", "{made}", "--layer", "3", "--top", "9", "--beside"], 2, "belong to --circuit"),
         (["show", "{made}", "3"], 2, "make one with monoseme disentangle"),
         (["disentangel", "{made}"], 2, "Did you mean 'disentangle'?"),
     ],

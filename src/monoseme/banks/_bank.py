@@ -363,7 +363,8 @@ class ConceptBank:
         scatter = np.bincount(own, self.exemplars["squared_distance"].to_numpy()[member], minlength=len(self))
         separation = self.concepts["separation"].to_numpy(zero_copy_only=False)
         several = np.flatnonzero(np.isfinite(separation))
-        clear = separation[several] ** 2 / np.maximum(2 * scatter[several], np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore"):  # exemplars that are all alike are infinitely clear
+            clear = separation[several] ** 2 / np.maximum(2 * scatter[several], np.finfo(np.float64).tiny)
         if self.concepts["stability"].null_count == 0:
             clear = self.concepts["stability"].to_numpy()[several]
         directions, first = np.unique(self.concepts["direction"].to_numpy()[several], return_index=True)

@@ -10,8 +10,10 @@ import typer
 
 from ..base import UsageError, duration
 from ._common import (
+    ImagesOption,
     Json,
     LayerOption,
+    ModelOption,
     Quiet,
     RunFolder,
     Stopped,
@@ -99,6 +101,18 @@ def disentangle(
         int | None,
         typer.Option(help="Most exemplars cut from one photograph, for runs over patches.", show_default=False),
     ] = None,
+    circuit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Split by which units of this lower layer drove the neuron, in place of embeddings.",
+            show_default=False,
+        ),
+    ] = None,
+    beside: Annotated[bool, typer.Option("--beside", help="With --circuit: and by embeddings beside them.")] = False,
+    attribution: Annotated[str, typer.Option(help="With --circuit: gradient, or lrp (needs zennit).")] = "gradient",
+    model: ModelOption = None,
+    images: ImagesOption = None,
     seed: Annotated[int, typer.Option(help="Of k-means and of the random sets behind auto.")] = 0,
     bank: Annotated[
         str | None, typer.Option("--bank", help="Name of the bank; the method's by default.", show_default=False)
@@ -113,12 +127,19 @@ def disentangle(
     opened = open_run(run)
     acts = opened.activations(layer, pooling)
     from ..banks import bank_folder
-    from ..splitting import check_method
+    from ..splitting import Circuit, check_method
     from ..splitting import disentangle as split
 
     check_method(method)
     pooled = str(acts.provenance()["pooling"])
-    name = bank or (method if pooled == "mean" else f"{method}-{pooled}")
+    if circuit is None and (beside or attribution != "gradient" or model is not None or images is not None):
+        raise UsageError(
+            "--beside, --attribution, --model and --images belong to --circuit; name the lower layer with it"
+        )
+    features = None if circuit is None else Circuit(opened, circuit, model, images, attribution, beside)
+    name = bank or "-".join(
+        [method, *([pooled] if pooled != "mean" else []), *([] if circuit is None else ["circuit"])]
+    )
     target = bank_folder(opened.path, acts.name, name)
     if target.exists() and not overwrite:
         raise UsageError(
@@ -146,6 +167,7 @@ def disentangle(
             bootstrap=bootstrap,
             bands=band or (),
             max_per_photograph=max_per_photograph,
+            features=features,
             seed=seed,
             progress=progress_for(quiet, as_json),
             min_size=min_size,
@@ -193,7 +215,8 @@ def _settings(used: dict[str, Any]) -> str:
             f"{_round(used['outlier_threshold'])}"
         )
     kept = f", {used['holdout']:.0%} of the images held out" if used["holdout"] else ""
-    return f"{how}, minimum size {used['min_size']}, {used['top']} exemplars a direction{kept}"
+    by = f", by circuits of {used['features']['lower']}" if "features" in used else ""
+    return f"{how}, minimum size {used['min_size']}, {used['top']} exemplars a direction{by}{kept}"
 
 
 def _in_bands(bank: ConceptBank) -> str:

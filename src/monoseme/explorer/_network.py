@@ -86,9 +86,11 @@ class Network:
         run = self._opened.run
         if self._failed is not None and self._failed[0] == _digest(run):
             return f"{self._failed[1]}; {HOW}"
+        if run.manifest.imported:
+            return "its embeddings were imported, so that it knows no model that made them"
         if self.given.model is None:
             try:
-                recorded_spec(run)
+                recorded_spec(run.manifest.model, str(run.path))
             except UsageError as error:
                 return f"{error}; {HOW}"
         return None

@@ -62,6 +62,8 @@ def make(bank: OpenedBank, choice: Choice, progress: Job) -> ConceptBank:
 
     known, old = bank.bank.info["parameters"], bank.bank
     parameters = choice.parameters(bank)
+    if "features" in known:
+        raise UsageError("the bank was split by circuit, for which the model is needed; split it anew with --circuit")
     same_trees = old.info.get("method") == choice.method == "published" and choice.top == old.heights.shape[1] + 1
     if same_trees:
         names = ("distance_threshold", "outlier_threshold", "min_size")

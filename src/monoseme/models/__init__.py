@@ -22,12 +22,15 @@ if TYPE_CHECKING:
         disagreement,
         graphs,
     )
+    from ._attribution import Attribution, Rule
     from ._changes import Change, one_layer, require_unchanged
     from ._from_layer import Begun, FromLayer
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
+    from ._producer import Producer, producer
     from ._specs import PREFIXES, load_model
+    from ._split_units import SplitUnits, with_readable_input, with_split_units
     from ._taps import POOLINGS, Tap, TapOutput, Tapped, pool
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "TOLERANCE",
     "Acceleration",
     "AnyPreprocess",
+    "Attribution",
     "Begun",
     "CallablePreprocess",
     "Change",
@@ -45,7 +49,10 @@ __all__ = [
     "Model",
     "NotAccelerated",
     "Preprocess",
+    "Producer",
     "Reader",
+    "Rule",
+    "SplitUnits",
     "Tap",
     "TapOutput",
     "Tapped",
@@ -59,12 +66,16 @@ __all__ = [
     "load_model",
     "one_layer",
     "pool",
+    "producer",
     "require_unchanged",
+    "with_readable_input",
+    "with_split_units",
     "wrap",
 ]
 
 _NEED_TORCH = {
     "Acceleration": "_accelerate",
+    "Attribution": "_attribution",
     "Begun": "_from_layer",
     "Change": "_changes",
     "FromLayer": "_from_layer",
@@ -73,6 +84,9 @@ _NEED_TORCH = {
     "Model": "_model",
     "POOLINGS": "_taps",
     "NotAccelerated": "_accelerate",
+    "Producer": "_producer",
+    "Rule": "_attribution",
+    "SplitUnits": "_split_units",
     "PREFIXES": "_specs",
     "Reader": "_accelerate",
     "TOLERANCE": "_accelerate",
@@ -87,7 +101,10 @@ _NEED_TORCH = {
     "load_model": "_specs",
     "one_layer": "_changes",
     "pool": "_taps",
+    "producer": "_producer",
     "require_unchanged": "_changes",
+    "with_readable_input": "_split_units",
+    "with_split_units": "_split_units",
     "wrap": "_model",
 }
 

@@ -163,6 +163,20 @@ class Model:
         other.input_size = input_size_of(preprocess, None)
         return other
 
+    def with_module(self, module: nn.Module) -> Model:
+        """Another network behind the same preprocessing, called ``wrapped:`` and what this one is called."""
+        return Model(
+            module,
+            self.preprocess,
+            spec=f"wrapped:{self.spec.removeprefix('wrapped:')}",
+            device=self.device,
+            input_size=self.input_size,
+            classes=self._classes,
+            layouts=self.stated_layouts,
+            prefix_tokens=self.stated_prefix_tokens,
+            packages=self._packages[1:],
+        )
+
     def batch(self, images: Tensor) -> Tensor:
         """`images` (B, C, H, W) as the module takes them: on its device, in its number type and memory layout.
 

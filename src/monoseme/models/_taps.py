@@ -94,7 +94,7 @@ class Tapped:
             info = layers.get(tap.layer)
             if info is None:
                 raise UsageError(f"a tap is on one layer, not on {tap.layer}; model.resolve turns patterns into names")
-            _check_pooling(tap, info, model.spec)
+            check_pooling(tap, info, model.spec)
             self._infos[tap.layer] = info
             self._poolings.setdefault(tap.layer, []).append(tap)
         self._handles: list[RemovableHandle] = []
@@ -201,7 +201,8 @@ def pool(output: Tensor, info: LayerInfo, pooling: str) -> Tensor:
     return output.mean(over, dtype=torch.float32)
 
 
-def _check_pooling(tap: Tap, info: LayerInfo, spec: str) -> None:
+def check_pooling(tap: Tap, info: LayerInfo, spec: str) -> None:
+    """Raise a `UsageError` for a pooling that does not exist, or that the layer does not have."""
     if tap.pooling not in POOLINGS:
         raise UsageError(
             f"unknown pooling {tap.pooling!r}{did_you_mean(tap.pooling, POOLINGS)} (known: {join_words(POOLINGS, 'and')})"

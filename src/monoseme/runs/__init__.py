@@ -5,7 +5,7 @@ from ._embed import embed
 from ._import import import_run
 from ._join import JoinedLabels, join_labels
 from ._notebook import strip
-from ._originals import Originals, model_of, originals, recorded_spec
+from ._originals import Originals, model_of, originals, recorded_model, recorded_spec
 from ._run import Run, open_run
 from ._stream import Embedded, stream
 from ._verify import verify_run
@@ -22,6 +22,7 @@ __all__ = [
     "model_of",
     "open_run",
     "originals",
+    "recorded_model",
     "recorded_spec",
     "stream",
     "strip",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ..base import MonosemeError, UsageError, digest_bytes
@@ -17,6 +18,7 @@ from ._run import Run
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from ..models import Model
 
@@ -36,6 +38,11 @@ class Originals:
             One is gone, cannot be decoded any more, or has other content than when the run was made.
         """
         return [self._loaded(self._place(entry, uri), uri, digest) for entry, uri, digest in self._facts(image_ids)]
+
+    def tensor(self, image_ids: npt.ArrayLike, model: Model) -> Tensor:
+        """These pictures as a model takes them: (n, C, H, W) on its device. Raises as `load` does."""
+        pixels: npt.NDArray[Any] = np.stack([model.preprocess.pixels(picture) for picture in self.load(image_ids)])
+        return model.preprocess.tensor(pixels, model.device)
 
     def files(self, image_ids: npt.ArrayLike) -> Iterator[tuple[bytes, str]]:
         """Each of these pictures as (content, suffix) of a file, in order and one at a time, checked as `load` does.
@@ -161,18 +168,29 @@ def model_of(run: Run, model: Model | str | None = None, *, weights: str | None 
         The recorded model cannot be loaded by its spec, the one given has other weights than the run's, or the run's embeddings
         were imported.
     """
-    from ..models import Model as LoadedModel
-    from ..models import load_model
-
     if run.manifest.imported:
         raise UsageError(
             f"{run.path} holds imported embeddings and no model to ask; embed the images with the model into a run of its own to do "
             "that (monoseme embed)"
         )
+    return recorded_model(run.manifest.model, str(run.path), model, weights=weights, device=device)
+
+
+def recorded_model(
+    recorded: Mapping[str, Any],
+    of: str,
+    model: Model | str | None = None,
+    *,
+    weights: str | None = None,
+    device: str = "auto",
+) -> Model:
+    """Load the model that ``model.describe()`` recorded, as `model_of` does; `of` is the file or folder that needs it."""
+    from ..models import Model as LoadedModel
+    from ..models import load_model
+
     if isinstance(model, LoadedModel):
-        return _checked(run, model)
-    recorded = run.manifest.model
-    spec = recorded_spec(run) if model is None else str(model)
+        return _checked(recorded, of, model)
+    spec = recorded_spec(recorded, of) if model is None else str(model)
     standard = recorded.get("preprocess", {}).get("kind") == "standard"
     loaded = load_model(
         spec,
@@ -182,38 +200,37 @@ def model_of(run: Run, model: Model | str | None = None, *, weights: str | None 
         layouts=recorded.get("layouts") or None,
         prefix_tokens=recorded.get("prefix_tokens"),
     )
-    return _checked(run, loaded)
+    return _checked(recorded, of, loaded)
 
 
-def recorded_spec(run: Run) -> str:
-    """The spec by which a run's model can be loaded without making code run that nobody named here; imports no torch.
+def recorded_spec(recorded: Mapping[str, Any], of: str) -> str:
+    """The recorded spec, where it loads without making code run that nobody named here; imports no torch.
 
     Raises
     ------
     UsageError
         The model is code, or a module that was wrapped.
     """
-    spec = str(run.manifest.model.get("spec"))
+    spec = str(recorded.get("spec"))
     if spec.startswith("python:"):
-        raise UsageError(f"the model of {run.path} is code ({spec}); name it yourself if you trust that code")
+        raise UsageError(f"the model of {of} is code ({spec}); name it yourself if you trust that code")
     if ":" not in spec or spec.startswith("wrapped:"):
-        raise UsageError(f"the model of {run.path} is a module that was wrapped ({spec}); give that model")
+        raise UsageError(f"the model of {of} is a module that was wrapped ({spec}); give that model")
     return spec
 
 
-def _checked(run: Run, model: Model) -> Model:
-    """The model with the run's preprocessing; its weights must be the run's."""
+def _checked(recorded: Mapping[str, Any], of: str, model: Model) -> Model:
+    """The model with the recorded preprocessing; its weights must be those recorded."""
     from ..models import Preprocess
 
-    recorded = run.manifest.model
     if model.weights_digest != recorded.get("weights_digest"):
         raise UsageError(
-            f"{model.spec} has other weights than the model of {run.path} ({recorded.get('spec')}); give that model, "
+            f"{model.spec} has other weights than the model of {of} ({recorded.get('spec')}); give that model, "
             "with its weights"
         )
     described = recorded.get("preprocess", {})
     if described == model.preprocess.describe():
         return model
     if described.get("kind") != "standard":
-        raise UsageError(f"{run.path} was made with a preprocessing of your own; give the model with it")
+        raise UsageError(f"{of} was made with a preprocessing of your own; give the model with it")
     return model.with_preprocess(Preprocess.from_description(described))

@@ -106,7 +106,7 @@ class Calibrated:
         trees = exemplars.trees
         if trees is None and exemplars.wanted:
             trees = ward_trees(gram.double())
-        squared = _squared_distances(exemplars.gram, clusters) if exemplars.wanted else np.zeros(clusters.shape)
+        squared = squared_distances(exemplars.gram, clusters) if exemplars.wanted else np.zeros(clusters.shape)
         return Split(trees, clusters.numpy().astype(np.int32), squared, kept, tests)
 
     def _divide(self, gram: Tensor, coordinates: Tensor) -> tuple[Tensor, Tests]:
@@ -195,7 +195,7 @@ def _near(gram: Tensor, members: Tensor) -> Tensor:
     return members
 
 
-def _squared_distances(gram: Tensor, clusters: Tensor) -> npt.NDArray[np.float64]:
+def squared_distances(gram: Tensor, clusters: Tensor) -> npt.NDArray[np.float64]:
     """(D, K) squared distance of each exemplar to the mean of its cluster, from inner products."""
     onto = torch.nn.functional.one_hot(clusters).to(gram.dtype)
     size = onto.sum(1, keepdim=True).clamp_min(1)

@@ -16,6 +16,7 @@ from ._assemble import assemble
 from ._bands import band_rows, check_bands
 from ._calibrated import Calibrated
 from ._exemplars import available, best_rows
+from ._features import Described, Features
 from ._frame import Scaling, fit_frame
 from ._layer import Layer
 from ._published import Published
@@ -43,6 +44,7 @@ def disentangle(
     bootstrap: int | None = None,
     max_per_photograph: int | None = None,
     top_images: int = 100,
+    features: Features | None = None,
     seed: int = 0,
     progress: Reporter | None = None,
     **parameters: Any,
@@ -85,6 +87,10 @@ def disentangle(
         The most exemplars cut from one photograph (for runs over patches).
     top_images : int
         How many images of the whole data set to keep for each concept vector.
+    features : Features, optional
+        Split exemplars in the space of another description than their embeddings: `Circuit` describes them by the units of a
+        lower layer that drove the neuron. Vectors, separations and squared distances are of embeddings all the same; Ward trees
+        are then of that space.
     seed : int
         For k-means and for the random sets behind "auto".
     progress : Reporter, optional
@@ -146,12 +152,13 @@ def disentangle(
         starts, rows, activations, heights = band_rows(
             layer, starts, rows, activations, levels, progress, cap=max_per_photograph
         )
-    splitter = splitter.fitted(layer)
+    described = None if features is None else Described.by(features, layer, starts, rows, progress)
+    splitter = splitter.fitted(layer if described is None else described)
     resampling = None
     if bootstrap:
         centre = layer.moments.mean if vector == "centred" else np.zeros(acts.shape[1])
         resampling = Resampling(Resampling.keys_of(layer.images, acts.shape[0]), top, int(bootstrap), centre)
-    parts = split_all(layer, starts, rows, splitter, progress, resampling=resampling)
+    parts = split_all(layer, starts, rows, splitter, progress, resampling=resampling, described=described)
     info = {
         "layer": acts.name,
         "method": splitter.name,
@@ -165,6 +172,7 @@ def disentangle(
             "bootstrap": bootstrap,
             "max_per_photograph": max_per_photograph,
             "seed": seed,
+            **({} if features is None else {"features": features.recorded()}),
             **recorded(splitter),
         },
         "activations": {

@@ -45,6 +45,8 @@ def recut(
         raise UsageError(
             f"the bank was made by the method {bank.info['method']}, whose trees are not cut at a threshold"
         )
+    if "features" in old:
+        raise UsageError("the bank's trees are not those of embeddings; split the layer anew with the same features")
     made_from = bank.info["activations"]
     if acts.shape != (made_from["images"], made_from["neurons"]):
         raise UsageError(

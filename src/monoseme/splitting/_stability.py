@@ -68,6 +68,7 @@ class Stability:
 
 def stability(
     pool: Exemplars,
+    embedded: Exemplars,
     rows: npt.NDArray[np.int64],
     concept: npt.NDArray[np.int64],
     splitter: Splitter,
@@ -78,7 +79,9 @@ def stability(
     Parameters
     ----------
     pool : Exemplars
-        The P best images of each direction, P from K to 2 K.
+        The P best images of each direction, P from K to 2 K, as the splitter sees them.
+    embedded : Exemplars
+        The same by their embeddings, of which vectors are made.
     rows : (D, P) int64
         Their numbers.
     concept : (D, K) int64
@@ -91,7 +94,7 @@ def stability(
     directions, size = rows.shape
     top = resampling.top
     mine, number = _numbered(concept, size)
-    vectors = _inner_products(pool, torch.from_numpy(resampling.centre))
+    vectors = _inner_products(embedded, torch.from_numpy(resampling.centre))
     rank = np.arange(size)[None]
 
     def again(included: npt.NDArray[np.bool_], k: int) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from ._firing import RATE, firing_levels
 from ._folders import MANIFEST, export_images
 from ._heatmaps import Heatmaps, heatmaps
 from ._intervene import ablate, intervention, steer
+from ._split_channels import SplitChannels, load_split, split_channels
 
 if TYPE_CHECKING:
     from ._scorer import ConceptScorer
@@ -28,6 +29,7 @@ __all__ = [
     "Crop",
     "Heatmaps",
     "ReceptiveField",
+    "SplitChannels",
     "ablate",
     "apply_bank",
     "captum_concepts",
@@ -37,8 +39,10 @@ __all__ = [
     "firing_levels",
     "heatmaps",
     "intervention",
+    "load_split",
     "mean_embedding",
     "receptive_field",
+    "split_channels",
     "steer",
 ]
 

@@ -106,18 +106,17 @@ def causal(
     spectrum = Spectrum.of(bank.frame(raw))
     with originals(run, images) as source:
         from_layer = FromLayer(network, bank.layer)
-        pictures = _Pictures(network, source)
         chosen = _choose(bank, numbers, len(run), per_set, random)
         centre = raw.mean(0, dtype=np.float64)
         if bank.pooling not in (None, "mean"):
             # a maximum, or a class token, is not what an average position holds
-            centre = _mean_position(from_layer, pictures, chosen[0].rows[RANDOM], batch_size) if chosen else centre
+            centre = _mean_position(from_layer, source, chosen[0].rows[RANDOM], batch_size) if chosen else centre
         trials = [_Trial.of(bank, each, spectrum, directions, random) for each in chosen]
         order = list(dict.fromkeys(number for each in chosen for number in each.every.tolist()))
         with progress.task("intervening", len(order), "images") as task:
             for ids in (order[first : first + batch_size] for first in range(0, len(order), batch_size)):
                 with torch.inference_mode():
-                    begun = from_layer.begin(pictures(ids))
+                    begun = from_layer.begin(source.tensor(ids, network))
                     before = from_layer(begun, begun.output)
                     for trial in trials:
                         mine = np.flatnonzero(np.isin(ids, trial.chosen.every))
@@ -194,20 +193,6 @@ class _Trial:
         return cls(chosen, ways, np.concatenate(list(kept.values())), amount, [], [])
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """Images of the run as the model takes them."""
-
-    model: Model
-    source: Originals
-
-    def __call__(self, ids: Sequence[int]) -> torch.Tensor:
-        pixels: npt.NDArray[Any] = np.stack(
-            [self.model.preprocess.pixels(picture) for picture in self.source.load(ids)]
-        )
-        return self.model.preprocess.tensor(pixels, self.model.device)
-
-
 def _numbers(bank: ConceptBank, concepts: Sequence[int] | None) -> list[int]:
     if len(bank) == 0:
         raise UsageError("the bank holds no concepts; split the layer with other parameters")
@@ -239,13 +224,13 @@ def _choose(
 
 
 def _mean_position(
-    from_layer: FromLayer, pictures: _Pictures, ids: npt.NDArray[np.int64], batch_size: int
+    from_layer: FromLayer, source: Originals, ids: npt.NDArray[np.int64], batch_size: int
 ) -> npt.NDArray[np.float64]:
     """(C,) the mean of what positions of images hold."""
 
     def means() -> Iterator[npt.NDArray[np.float64]]:
         for first in range(0, len(ids), batch_size):
-            begun = from_layer.begin(pictures(ids[first : first + batch_size].tolist()))
+            begun = from_layer.begin(source.tensor(ids[first : first + batch_size], from_layer.model))
             yield pool(begun.output, from_layer.info, "mean").cpu().double().numpy()
 
     return np.asarray(np.concatenate(list(means())).mean(0))
