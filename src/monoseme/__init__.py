@@ -17,12 +17,37 @@ from typing import TYPE_CHECKING
 from .base import MonosemeError, UsageError
 
 if TYPE_CHECKING:
-    from .banks import Concept, ConceptBank, LayerDictionary, load_bank, load_dictionary, merge_concepts
+    from .banks import (
+        Concept,
+        ConceptBank,
+        LayerDictionary,
+        Names,
+        load_bank,
+        load_dictionary,
+        load_names,
+        merge_concepts,
+    )
     from .base import Activations, Labels
-    from .evaluation import Causal, Evaluation, Matches, causal, evaluate, judge_run, match_concepts
+    from .evaluation import (
+        CallableNamer,
+        Causal,
+        ConceptMaterial,
+        Evaluation,
+        Hierarchy,
+        LabelNamer,
+        Matches,
+        TextSpace,
+        VocabularyNamer,
+        causal,
+        evaluate,
+        judge_run,
+        match_concepts,
+        name_concepts,
+        text_space,
+    )
     from .explorer import Explorer, create_app, explore
     from .images import open_images
-    from .models import Model, Preprocess, load_model, wrap
+    from .models import ImageTextEncoder, Model, Preprocess, load_encoder, load_model, wrap
     from .reporting import report
     from .runs import Run, embed, join_labels, open_run, verify_run
     from .splitting import Calibrated, Published, Splitter, disentangle, recut, svd_directions
@@ -64,9 +89,11 @@ __all__ = [
     "Activations",
     "Applied",
     "Calibrated",
+    "CallableNamer",
     "Causal",
     "Concept",
     "ConceptBank",
+    "ConceptMaterial",
     "ConceptScorer",
     "ConceptView",
     "Crop",
@@ -75,19 +102,25 @@ __all__ = [
     "FeatureConfig",
     "FeatureImages",
     "Heatmaps",
+    "Hierarchy",
+    "ImageTextEncoder",
+    "LabelNamer",
     "Labels",
     "LayerDictionary",
     "LayerView",
     "Matches",
     "Model",
     "MonosemeError",
+    "Names",
     "NeuronView",
     "Preprocess",
     "Published",
     "ReceptiveField",
     "Run",
     "Splitter",
+    "TextSpace",
     "UsageError",
+    "VocabularyNamer",
     "ablate",
     "activation_boxes",
     "alignment_boxes",
@@ -115,10 +148,13 @@ __all__ = [
     "judge_run",
     "load_bank",
     "load_dictionary",
+    "load_encoder",
     "load_model",
+    "load_names",
     "magnitude_spectrum",
     "match_concepts",
     "merge_concepts",
+    "name_concepts",
     "open_images",
     "open_run",
     "overlay",
@@ -131,6 +167,7 @@ __all__ = [
     "singular_similarity",
     "steer",
     "svd_directions",
+    "text_space",
     "verify_run",
     "view_concept",
     "view_layer",
@@ -139,12 +176,37 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "banks": ("Concept", "ConceptBank", "LayerDictionary", "load_bank", "load_dictionary", "merge_concepts"),
+    "banks": (
+        "Concept",
+        "ConceptBank",
+        "LayerDictionary",
+        "Names",
+        "load_bank",
+        "load_dictionary",
+        "load_names",
+        "merge_concepts",
+    ),
     "base": ("Activations", "Labels"),
-    "evaluation": ("Causal", "Evaluation", "Matches", "causal", "evaluate", "judge_run", "match_concepts"),
+    "evaluation": (
+        "CallableNamer",
+        "Causal",
+        "ConceptMaterial",
+        "Evaluation",
+        "Hierarchy",
+        "LabelNamer",
+        "Matches",
+        "TextSpace",
+        "VocabularyNamer",
+        "causal",
+        "evaluate",
+        "judge_run",
+        "match_concepts",
+        "name_concepts",
+        "text_space",
+    ),
     "explorer": ("Explorer", "create_app", "explore"),
     "images": ("open_images",),
-    "models": ("Model", "Preprocess", "load_model", "wrap"),
+    "models": ("ImageTextEncoder", "Model", "Preprocess", "load_encoder", "load_model", "wrap"),
     "runs": ("Run", "embed", "join_labels", "open_run", "verify_run"),
     "splitting": ("Calibrated", "Published", "Splitter", "disentangle", "recut", "svd_directions"),
     "use": (

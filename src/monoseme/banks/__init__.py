@@ -5,21 +5,25 @@ from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, Concept, ConceptB
 from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
 from ._merge import merge_concepts
+from ._names import NAMES, Names, load_names
 from ._store import choose_bank, load_bank
 
 __all__ = [
     "CONCEPTS",
     "DIVISIONS",
     "EXEMPLARS",
+    "NAMES",
     "TOP_IMAGES",
     "Concept",
     "ConceptBank",
     "Frame",
     "LayerDictionary",
+    "Names",
     "bank_folder",
     "choose_bank",
     "list_banks",
     "load_bank",
     "load_dictionary",
+    "load_names",
     "merge_concepts",
 ]

@@ -15,6 +15,7 @@ from ._preprocess import AnyPreprocess, CallablePreprocess, Preprocess
 if TYPE_CHECKING:
     from ._changes import Change, one_layer, require_unchanged
     from ._from_layer import Begun, FromLayer
+    from ._image_text import ImageTextEncoder, load_encoder
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
@@ -30,6 +31,7 @@ __all__ = [
     "CallablePreprocess",
     "Change",
     "FromLayer",
+    "ImageTextEncoder",
     "LayerInfo",
     "Model",
     "Preprocess",
@@ -39,6 +41,7 @@ __all__ = [
     "ToLayer",
     "by_position",
     "keep_freed_memory",
+    "load_encoder",
     "load_model",
     "one_layer",
     "pool",
@@ -50,6 +53,7 @@ _NEED_TORCH = {
     "Begun": "_from_layer",
     "Change": "_changes",
     "FromLayer": "_from_layer",
+    "ImageTextEncoder": "_image_text",
     "LAYOUTS": "_layers",
     "LayerInfo": "_layers",
     "Model": "_model",
@@ -60,6 +64,7 @@ _NEED_TORCH = {
     "Tapped": "_taps",
     "ToLayer": "_positions",
     "by_position": "_positions",
+    "load_encoder": "_image_text",
     "load_model": "_specs",
     "one_layer": "_changes",
     "pool": "_taps",
