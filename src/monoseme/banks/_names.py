@@ -83,21 +83,28 @@ class Names:
 
     def is_of(self, bank: ConceptBank) -> bool:
         """Whether these are of this very bank: a bank that was made anew has other keys."""
-        return bool(self.table["key"].to_pylist() == bank.concepts["key"].to_pylist())
+        number = self.table["concept"].to_numpy()
+        if len(number) and not 0 <= number.min() <= number.max() < len(bank):
+            return False
+        return bool(bank.concepts["key"].take(pa.array(number)).to_pylist() == self.table["key"].to_pylist())
 
     def or_else(self, other: Names) -> Names:
-        """These names, and where they give none those of `other`.
+        """These names, and for concepts to which they give none those of `other`.
 
         Raises
         ------
         UsageError
             The other names are of another bank.
         """
-        if self.table["key"].to_pylist() != other.table["key"].to_pylist():
-            raise UsageError("names can only be filled up with names of the same bank")
-        rows = zip(self.table.to_pylist(), other.table.to_pylist(), strict=True)
-        filled = [mine if mine["name"] is not None or theirs["name"] is None else theirs for mine, theirs in rows]
-        return Names(pa.Table.from_pylist(filled, schema=NAMES), {**self.info, "or_else": dict(other.info)})
+        rows = {row["concept"]: row for row in self.table.to_pylist()}
+        for row in other.table.to_pylist():
+            mine = rows.setdefault(row["concept"], row)
+            if mine["key"] != row["key"]:
+                raise UsageError("names can only be filled up with names of the same bank")
+            if mine["name"] is None and row["name"] is not None:
+                rows[row["concept"]] = row
+        merged = [rows[concept] for concept in sorted(rows)]
+        return Names(pa.Table.from_pylist(merged, schema=NAMES), {**self.info, "or_else": dict(other.info)})
 
     def save(self, folder: str | PathLike[str]) -> Path:
         """Write names.parquet and names.json into a folder, such as the bank's own; the JSON last.

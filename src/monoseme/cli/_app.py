@@ -15,6 +15,7 @@ import typer
 from ..base import MonosemeError
 from ._common import Stopped
 from .apply import apply
+from .causal import causal
 from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
@@ -24,6 +25,7 @@ from .export_images import export_images
 from .info import info, verify
 from .label import label
 from .layers import layers
+from .name import name
 from .report import report
 from .show import show
 from .visualize import visualize
@@ -43,6 +45,8 @@ for command in (
     disentangle,
     show,
     evaluate,
+    name,
+    causal,
     visualize,
     report,
     explore,

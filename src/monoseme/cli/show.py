@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..base import counted, printable
 from ._common import BankOption, Json, LayerOption, RunFolder, say
+
+if TYPE_CHECKING:
+    from ..views import Title
 
 
 def show(
@@ -24,11 +27,14 @@ def show(
     from ..runs import open_run
 
     opened = open_run(run)
-    from ..banks import load_bank
+    from ..banks import bank_folder, choose_bank, load_bank, load_names
+    from ..views import Titles
 
-    loaded = load_bank(opened.path, layer=layer, name=bank)
+    folder = bank_folder(opened.path, *choose_bank(opened.path, layer, bank))
+    loaded = load_bank(folder)
     concepts = loaded.for_direction(neuron)
     known = opened.shown_labels()
+    titles = Titles.of(loaded, known, load_names(folder))
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
     division = loaded.divisions.slice(loaded.position(neuron), 1).to_pylist()
@@ -50,11 +56,15 @@ def show(
             "",
             f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}{found_again}",
         ]
+        title, nameless = titles(concept.number, concept.image_ids), titles.nameless(concept.number)
+        if titles.names is not None:
+            lines.append(f"  name        {_named(title, nameless)}")
         if labels := known.commonest(concept.image_ids):
             lines.append(f"  labels      {labels}")
         if images > 0:
             lines.append(f"  top images  {', '.join(printable(name) for name in names)}")
-        facts.append({**row, "labels": known.commonest(concept.image_ids), "top_images": names})
+        named = None if nameless is not None or title is None or titles.names is None else title.text
+        facts.append({**row, "name": named, "labels": known.commonest(concept.image_ids), "top_images": names})
     lines += [""] if concepts else []
     lines.append(f"in Python: ms.load_bank({str(run)!r}{_where(layer, bank)}).for_direction({neuron})")
     say(
@@ -69,6 +79,12 @@ def show(
         },
         as_json,
     )
+
+
+def _named(title: Title | None, nameless: str | None) -> str:
+    if nameless is not None or title is None:
+        return f"none: {printable(nameless or 'it was not named', 200)}"
+    return f"{title.text} ({title.detail})"
 
 
 def _tests(division: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ._naming import (
     TextSpace,
     VocabularyNamer,
     name_concepts,
+    read_vocabulary,
     text_space,
 )
 
@@ -45,5 +46,6 @@ __all__ = [
     "load_evaluation",
     "match_concepts",
     "name_concepts",
+    "read_vocabulary",
     "text_space",
 ]

@@ -58,6 +58,9 @@ class ConceptAnswer(BaseModel):
     key: str
     direction: int
     size: int
+    name: str | None
+    name_from: str | None
+    verdict: str | None
     labels: list[tuple[str, int]]
     predictions: list[tuple[str, int]]
     evidence: list[EvidenceAnswer]
@@ -90,6 +93,9 @@ def concept_json(bank: Bank, concept: Number, number: PageNumber = 1) -> Concept
         key=view.concept.key,
         direction=view.concept.direction,
         size=view.concept.size,
+        name=view.title.text if view.title else None,
+        name_from=view.title.source if view.title else None,
+        verdict=view.cause.verdict if view.cause else None,
         labels=view.labels,
         predictions=view.predictions,
         evidence=[EvidenceAnswer(name=e.name, value=e.value, meaning=e.meaning) for e in view.evidence],
@@ -121,10 +127,21 @@ def concept_page(bank: Bank, concept: Number, number: PageNumber = 1) -> Respons
     view, place = _view(bank, concept), bank.place()
     found = view.concept
     neuron = element("a", f"{bank.bank.start_name} {found.direction}", href=f"{place.base}/neuron/{found.direction}")
-    label = view.labels[0][0] if view.labels else ""
-    title = element("h1", f"concept {found.number}", element("span", f" {printable(label, 60)}", class_="faint"))
+    label = printable(view.title.text, 60) if view.title else ""
+    title = element("h1", f"concept {found.number}", element("span", f" {label}", class_="faint"))
     key = element("code", found.key)
-    lead = joined([counted(found.size, "exemplar"), " of ", neuron, f" of {printable(bank.layer, 60)}; key ", key])
+    called = [view.title.detail] if view.title else []
+    called += [f"no name: {printable(view.nameless, 200)}"] if view.nameless else []
+    lead = joined(
+        [
+            counted(found.size, "exemplar"),
+            " of ",
+            neuron,
+            f" of {printable(bank.layer, 60)}; key ",
+            key,
+            *("; " + each for each in called),
+        ]
+    )
     parts = [
         element("header", title, _steps(bank, concept), class_="title"),
         element("p", lead, class_="lead"),
@@ -146,7 +163,16 @@ def _exists(bank: OpenedBank, concept: int) -> None:
 def _view(bank: OpenedBank, concept: int) -> ConceptView:
     _exists(bank, concept)
     evaluation = bank.evaluation if bank.evaluated else None
-    return view_concept(bank.bank, concept, bank.run, labels=bank.labels, evaluation=evaluation, nearest=NEAREST)
+    return view_concept(
+        bank.bank,
+        concept,
+        bank.run,
+        labels=bank.labels,
+        evaluation=evaluation,
+        causal=bank.causal,
+        names=bank.names,
+        nearest=NEAREST,
+    )
 
 
 def _pages(bank: OpenedBank) -> int:
@@ -184,6 +210,12 @@ def _images(bank: OpenedBank, view: ConceptView, number: int) -> list[TopImage]:
 
 
 def _evidence(view: ConceptView) -> Html:
+    if view.cause is not None:
+        return joined([element("p", view.cause.sentence), _facts(view)])
+    return _facts(view)
+
+
+def _facts(view: ConceptView) -> Html:
     if not view.evidence:
         return element("p", "Nothing is known but its images.", class_="faint")
     rows = [

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..banks import Concept
-from ..base import counted
+from ..base import counted, printable
 from ..base.html import Html, element, joined
 from ..views import NeuronView, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
@@ -136,9 +136,12 @@ def _tiles(bank: OpenedBank, direction: int, band: float) -> list[Html]:
 
 def _heading(bank: OpenedBank, found: Cut, place: int, concept: Concept) -> Html:
     named: object = f"concept {letter(place)}"
+    called = Html()
     if found.choice.own:
         named = element("a", f"concept {concept.number}", href=f"{bank.place().base}/concept/{concept.number}")
-    return element("h3", _chip(place), " ", named)
+        if (title := bank.titles(concept.number, concept.image_ids)) is not None:
+            called = element("span", f" {printable(title.text, 60)}", class_="faint", title=title.detail)
+    return element("h3", _chip(place), " ", named, called)
 
 
 def _facts(view: NeuronView, concept: Concept) -> Html:

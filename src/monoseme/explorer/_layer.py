@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 class ConceptRow(BaseModel):
-    """A concept in the table: its number, how many exemplars, its commonest label, its strongest exemplars."""
+    """A concept in the table: its number, how many exemplars, what it is called, its strongest exemplars."""
 
     concept: int
     size: int
@@ -183,7 +183,7 @@ def _whole_page(bank: OpenedBank, place: Place) -> bytes:
             class_="about",
             id="about",
         ),
-        _filters(kind, bool(view.labels.names), _known(bank, "p_value")),
+        _filters(kind, bool(view.labels.names) or bank.names is not None, _known(bank, "p_value")),
         _table(bank),
         element(
             "p",
@@ -230,9 +230,7 @@ def _table(bank: OpenedBank) -> Html:
         if name in ("direction", "concepts", "kept") or _known(bank, name):
             button = element("button", text or bank.view.kind, type="button", title=meaning or None)
             heads.append(element("th", button, scope="col", data_key=name, aria_sort="none", role="columnheader"))
-    heads.append(
-        element("th", "concepts with their commonest label", scope="col", role="columnheader", class_="strips")
-    )
+    heads.append(element("th", "concepts with what they are called", scope="col", role="columnheader", class_="strips"))
     table = element(
         "table",
         element("caption", f"all {bank.view.kind}s of the bank", class_="hidden"),

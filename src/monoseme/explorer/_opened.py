@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import ConceptBank, load_bank
+from ..banks import ConceptBank, Names, load_bank, load_names
 from ..base import Labels, MonosemeError, UsageError, bank_folder, did_you_mean, held_out, join_words, list_banks
 from ..runs import Run, RunActivations, open_run
-from ..views import LayerView, NeuronView, plane, view_layer, view_neuron
+from ..views import LayerView, NeuronView, Titles, plane, view_layer, view_neuron
 from ._page import Place
 
 if TYPE_CHECKING:
-    from ..evaluation import Evaluation
+    from ..evaluation import Causal, Evaluation
     from ..splitting import NodeTests, OneDirection
 
 LOOK = 1.0
@@ -187,7 +187,26 @@ class OpenedBank:
     @cached_property
     def view(self) -> LayerView:
         """All its directions."""
-        return view_layer(self.bank, self.run, labels=self.labels)
+        return view_layer(self.bank, self.run, labels=self.labels, names=self.names)
+
+    @cached_property
+    def names(self) -> Names | None:
+        """Of its concepts, where they were named."""
+        return load_names(self.folder)
+
+    @cached_property
+    def titles(self) -> Titles:
+        """What its concepts are called."""
+        return Titles.of(self.bank, self.labels, self.names)
+
+    @cached_property
+    def causal(self) -> Causal | None:
+        """What its concepts do to the model, where that was tried; asking imports nothing where it was not."""
+        if not (self.folder / "causal.json").is_file():
+            return None
+        from ..evaluation import load_causal
+
+        return load_causal(self.folder)
 
     @cached_property
     def evaluation(self) -> Evaluation | None:

@@ -25,7 +25,7 @@ _COLUMNS = (
     ("q_value", "the same, corrected for all directions", "number"),
     ("separation", "Ward distance of the nearest two concepts", "number"),
     ("stability", "of the least stable concept", "number"),
-    ("labels", "commonest label of each concept", "text"),
+    ("labels", "name of each concept, else its commonest label", "text"),
 )
 
 

@@ -48,14 +48,20 @@ def _sure(view: NeuronView) -> str:
 def _concept(found: ConceptView, place: int, pictures: Pictures) -> Html:
     concept = found.concept
     labels = ", ".join(f"{printable(name, 40)} {count}" for name, count in found.labels[:4])
-    name = f"concept {concept.number}"
-    alt = f"exemplars of {name}" + (f": {labels}" if labels else "")
+    name = f"concept {concept.number}" + (f": {printable(found.title.text, 60)}" if found.title else "")
+    alt = f"exemplars of concept {concept.number}" + (f": {labels}" if labels else "")
     lines = [element("p", labels, class_="labels")] if labels else []
+    if found.title is not None:
+        lines.append(element("p", found.title.detail))
+    if found.nameless is not None:
+        lines.append(element("p", f"no name: {printable(found.nameless, 200)}"))
     evidence = [
         element("span", f"{each.name} ", element("b", f"{each.value:.3g}"), title=each.meaning)
         for each in found.evidence
     ]
     lines.append(element("p", counted(concept.size, "image"), *(joined([", ", each]) for each in evidence)))
+    if found.cause is not None:
+        lines.append(element("p", found.cause.sentence))
     if found.predictions:
         said = ", ".join(f"{printable(name, 30)} {count}" for name, count in found.predictions[:3])
         lines.append(element("p", f"the model says: {said}"))

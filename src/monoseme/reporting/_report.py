@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..banks import ConceptBank, choose_bank, load_bank
+from ..banks import ConceptBank, Names, choose_bank, load_bank, load_names
 from ..base import Reporter, Silent, UsageError, bank_folder, counted, write_whole
 from ..base.html import Html, element
 from ..evaluation import Causal, Evaluation, load_causal, load_evaluation
@@ -95,10 +95,10 @@ def report(
     for name, value, most in (("columns", columns, 60), ("quality", quality, 100)):
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise UsageError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
-    loaded, evaluation, causes = _bank(opened, bank, layer)
+    loaded, evaluation, causes, names = _bank(opened, bank, layer)
     chosen = _chosen(loaded, neurons)
     labels = opened.shown_labels()
-    whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation)
+    whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation, names=names)
     acts = opened.activations(loaded.layer, loaded.pooling)
     sections = []
     lens = Lens(loaded, opened, model=model, images=images) if heatmaps else None
@@ -108,7 +108,9 @@ def report(
         for direction in chosen:
             view = view_neuron(loaded, direction, opened, acts=acts, labels=labels)
             concepts = [
-                view_concept(loaded, each.number, opened, labels=labels, evaluation=evaluation, causal=causes)
+                view_concept(
+                    loaded, each.number, opened, labels=labels, evaluation=evaluation, causal=causes, names=names
+                )
                 for each in view.concepts
             ]
             shape = view_tree(view, tests)
@@ -132,11 +134,11 @@ def report(
 
 def _bank(
     run: Run, bank: ConceptBank | str | None, layer: str | None
-) -> tuple[ConceptBank, Evaluation | None, Causal | None]:
+) -> tuple[ConceptBank, Evaluation | None, Causal | None, Names | None]:
     if isinstance(bank, ConceptBank):
-        return bank, None, None
+        return bank, None, None, None
     folder = bank_folder(run.path, *choose_bank(run.path, layer, bank))
-    return load_bank(folder), load_evaluation(folder), load_causal(folder)
+    return load_bank(folder), load_evaluation(folder), load_causal(folder), load_names(folder)
 
 
 def _chosen(bank: ConceptBank, neurons: int | Sequence[int]) -> list[int]:

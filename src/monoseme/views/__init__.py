@@ -3,6 +3,7 @@
 Figures, the report and the explorer draw the same views.
 """
 
+from ._cause import Cause
 from ._concept import ConceptView, Evidence, predicted, view_concept
 from ._layer import LayerView, view_layer
 from ._measures import (
@@ -18,12 +19,14 @@ from ._measures import (
 )
 from ._neuron import Group, NeuronView, require_run, view_neuron
 from ._plane import PROJECTIONS, Projection, check_projection, free_cells, plane
+from ._title import Title, Titles
 from ._tree import TreeView, leaf_order, view_tree
 
 __all__ = [
     "METRICS",
     "PROJECTIONS",
     "Alignment",
+    "Cause",
     "Composition",
     "ConceptView",
     "Distances",
@@ -33,6 +36,8 @@ __all__ = [
     "Metric",
     "NeuronView",
     "Projection",
+    "Title",
+    "Titles",
     "TreeView",
     "alignments",
     "check_projection",

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import Concept, ConceptBank
+from ..banks import Concept, ConceptBank, Names
 from ..base import Labels
 from ..runs import Run
+from ._cause import Cause, cause_of
 from ._measures import Composition, composition
 from ._neuron import require_run, shown_labels
+from ._title import Title, Titles
 
 if TYPE_CHECKING:
     from ..evaluation import Causal, Evaluation
@@ -56,6 +58,12 @@ class ConceptView:
         The concepts of other directions whose vectors are nearest, with the cosine.
     composition : Composition
         The neurons that the vector is made of.
+    title : Title or None
+        What it is called, and where that is from.
+    nameless : str or None
+        Why it has no name, where it was to be named and is not.
+    cause : Cause or None
+        What it does to the model's predictions, where that was tried.
     """
 
     concept: Concept
@@ -66,6 +74,9 @@ class ConceptView:
     predictions: list[tuple[str, int]]
     nearest: list[tuple[int, float]]
     composition: Composition
+    title: Title | None = None
+    nameless: str | None = None
+    cause: Cause | None = None
 
 
 _FROM_BANK = (
@@ -108,6 +119,7 @@ def view_concept(
     labels: Labels | None = None,
     evaluation: Evaluation | None = None,
     causal: Causal | None = None,
+    names: Names | None = None,
     nearest: int = 5,
 ) -> ConceptView:
     """Gather what there is to see of one concept.
@@ -126,6 +138,8 @@ def view_concept(
         Of the bank.
     causal : Causal, optional
         Causal evidence for concepts of the bank.
+    names : Names, optional
+        Of the concepts of the bank.
     nearest : int
         How many of the nearest concepts to name.
 
@@ -138,15 +152,20 @@ def view_concept(
     if run is not None:
         require_run(bank, run)
     top = bank.top_images(found.number, bank.images_kept)
+    known = shown_labels(bank, run, labels)
+    titles = Titles.of(bank, known, names)
     return ConceptView(
         concept=found,
-        labels=shown_labels(bank, run, labels).counts(found.image_ids),
+        labels=known.counts(found.image_ids),
         evidence=_evidence(bank, found.number, evaluation, causal),
         top_images=top["image_id"].to_numpy(),
         projections=top["projection"].to_numpy(),
         predictions=[] if run is None else predicted(run, found.image_ids),
         nearest=_nearest(bank, found, nearest),
         composition=composition(found.vector),
+        title=titles(found.number, found.image_ids),
+        nameless=titles.nameless(found.number),
+        cause=cause_of(causal, bank, found.number),
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..banks import ConceptBank
+from ..banks import ConceptBank, Names
 from ..base import Labels
 from ..runs import Run
 from ._neuron import require_run, shown_labels
+from ._title import Titles
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -41,8 +42,8 @@ class LayerView:
         The bank.
     directions : pyarrow.Table
         A row a direction: direction, concepts (how many), kept (exemplars that are in one), p_value and q_value (of the first
-        division), separation and stability (the least of its concepts), labels (the commonest of each concept, as text;
-        empty text where it has none).
+        division), separation and stability (the least of its concepts), labels (what each concept is called: its name, else
+        its commonest label; empty text where it has neither).
     histogram : mapping
         {concepts: directions}, as the paper counts them.
     labels : Labels
@@ -68,7 +69,12 @@ class LayerView:
 
 
 def view_layer(
-    bank: ConceptBank, run: Run | None = None, *, labels: Labels | None = None, evaluation: Evaluation | None = None
+    bank: ConceptBank,
+    run: Run | None = None,
+    *,
+    labels: Labels | None = None,
+    evaluation: Evaluation | None = None,
+    names: Names | None = None,
 ) -> LayerView:
     """Gather what there is to see of all directions of a bank.
 
@@ -82,6 +88,8 @@ def view_layer(
         Of the images; by default those of the run.
     evaluation : Evaluation, optional
         Of the bank.
+    names : Names, optional
+        Of its concepts.
 
     Raises
     ------
@@ -91,10 +99,10 @@ def view_layer(
     if run is not None:
         require_run(bank, run)
     known = shown_labels(bank, run, labels)
-    return LayerView(bank, _directions(bank, known), bank.histogram(), known, run, evaluation)
+    return LayerView(bank, _directions(bank, Titles.of(bank, known, names)), bank.histogram(), known, run, evaluation)
 
 
-def _directions(bank: ConceptBank, labels: Labels) -> pa.Table:
+def _directions(bank: ConceptBank, titles: Titles) -> pa.Table:
     """A row for each direction; the bands of one are taken together, and the tests are those of its top."""
     numbers, first = np.unique(bank.directions, return_index=True)
     owner = np.searchsorted(numbers, bank.concepts["direction"].to_numpy())
@@ -102,9 +110,9 @@ def _directions(bank: ConceptBank, labels: Labels) -> pa.Table:
     tests = bank.divisions.take(pa.array(first)) if len(bank.divisions) else None
     unknown = pa.nulls(len(numbers), pa.float64())
     texts: list[list[str]] = [[] for _ in numbers]
-    for place, members in zip(owner.tolist(), _members(bank), strict=True):
-        counts = labels.counts(members)[:1]
-        texts[place].append(counts[0][0] if counts else "")
+    for number, (place, members) in enumerate(zip(owner.tolist(), _members(bank), strict=True)):
+        title = titles(number, members)
+        texts[place].append("" if title is None else title.text)
     return pa.table(
         {
             "direction": numbers,

@@ -5,7 +5,7 @@ from ._callable import CallableNamer, ConceptMaterial, Sibling
 from ._hierarchy import Hierarchy
 from ._labels import LabelNamer
 from ._name import name_concepts
-from ._vocabulary import TextSpace, VocabularyNamer, text_space
+from ._vocabulary import TextSpace, VocabularyNamer, read_vocabulary, text_space
 
 __all__ = [
     "Asked",
@@ -19,5 +19,6 @@ __all__ = [
     "TextSpace",
     "VocabularyNamer",
     "name_concepts",
+    "read_vocabulary",
     "text_space",
 ]

@@ -106,9 +106,8 @@ def text_space(
 class VocabularyNamer:
     """Names concepts by the text of a vocabulary that is nearest to their exemplars.
 
-    Chosen is the text whose cosine with the images is most above what it is with all images, on half of the exemplars: the
-    difference of the means in standard deviations over the data set. So a text that is near to everything names nothing, as for
-    the pointwise mutual information of CLIP-Dissect. It stands if on the other half two things hold. The cosine tells these images
+    Chosen is the text whose mean cosine with half of the exemplars lies most above that with all images. So a text that is near
+    to everything names nothing, as for the pointwise mutual information of CLIP-Dissect. It stands if on the other half two things hold. The cosine tells these images
     from those that exemplars were chosen from: the area under the ROC curve (0.5 by chance) is at least `least`, and larger than
     that of random images (Mann-Whitney test). And the text stands out of its vocabulary: one of the texts is always nearest, also
     where none of them is right; from 20 texts on it must be nearer than the largest of as many normal values would be, whose
@@ -235,23 +234,17 @@ class Nearness:
         return self.judge.units(self.rows)
 
     @cached_property
-    def _moments(self) -> tuple[Matrix, Matrix]:
-        """(d,) mean and (d, d) covariance of the pool, from which those of any text's cosines follow."""
-        mean = self._pool.mean(0, dtype=np.float64)
-        centred = self._pool - mean.astype(np.float32)
-        return mean, (centred.T @ centred).astype(np.float64) / len(centred)
+    def _mean(self) -> Matrix:
+        """(d,) of the pool."""
+        return np.asarray(self._pool.mean(0, dtype=np.float64))
 
     def known(self, images: Ints) -> Ints:
         """Those of the images that have an embedding."""
         return images[self.judge.known[images]]
 
     def above(self, texts: Matrix, images: Ints) -> Matrix:
-        """(V,) by how many standard deviations the mean cosine of images with texts (V, d) lies above that of the pool."""
-        mean, covariance = self._moments
-        spread = np.sqrt(np.maximum(np.einsum("vd,vd->v", texts @ covariance, texts), 0))
-        difference = texts @ (self.judge.units(images).mean(0, dtype=np.float64) - mean)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(spread > 1e-9, difference / spread, -np.inf)
+        """(V,) by how much the mean cosine of images with texts (V, d) lies above that of the pool."""
+        return np.asarray(texts @ (self.judge.units(images).mean(0, dtype=np.float64) - self._mean))
 
     def told(self, text: Matrix, images: Ints, aside: Ints) -> tuple[float, float]:
         """Area under the ROC curve of the images against the pool without them and some others, and its p-value."""
@@ -270,14 +263,13 @@ def stands_out(values: Matrix, place: int) -> float:
     >>> stands_out(values, int(values.argmax())) > 0.05, stands_out(np.append(values, 8.0), 400) < 1e-9
     (True, True)
     """
-    known = values[np.isfinite(values)]
-    if len(known) < ENOUGH:
+    if len(values) < ENOUGH:
         return 0.0
-    middle = np.median(known)
-    spread = stats.norm.ppf(0.75) ** -1 * np.median(np.abs(known - middle))
+    middle = np.median(values)
+    spread = np.median(np.abs(values - middle)) / stats.norm.ppf(0.75)
     if not spread > 0:
         return 0.0
-    return float(-np.expm1(len(known) * stats.norm.logcdf((values[place] - middle) / spread)))
+    return float(-np.expm1(len(values) * stats.norm.logcdf((values[place] - middle) / spread)))
 
 
 def read_vocabulary(vocabulary: Sequence[str] | str | PathLike[str]) -> tuple[str, ...]:
