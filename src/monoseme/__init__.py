@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     )
     from .views import ConceptView, LayerView, NeuronView, view_concept, view_layer, view_neuron
     from .visualize import (
+        FiringPictures,
         activation_boxes,
         alignment_boxes,
         concept_composition,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         dendrogram,
         distance_boxes,
         exemplar_map,
+        firing_pictures,
         heatmap_grid,
         overlay,
         overview,
@@ -101,6 +103,7 @@ __all__ = [
     "Explorer",
     "FeatureConfig",
     "FeatureImages",
+    "FiringPictures",
     "Heatmaps",
     "Hierarchy",
     "ImageTextEncoder",
@@ -142,6 +145,7 @@ __all__ = [
     "export_images",
     "feature_grid",
     "feature_images",
+    "firing_pictures",
     "heatmap_grid",
     "heatmaps",
     "join_labels",
@@ -226,6 +230,7 @@ _ROOMS = {
     "reporting": ("report",),
     "views": ("ConceptView", "LayerView", "NeuronView", "view_concept", "view_layer", "view_neuron"),
     "visualize": (
+        "FiringPictures",
         "activation_boxes",
         "alignment_boxes",
         "concept_composition",
@@ -235,6 +240,7 @@ _ROOMS = {
         "dendrogram",
         "distance_boxes",
         "exemplar_map",
+        "firing_pictures",
         "heatmap_grid",
         "overlay",
         "overview",

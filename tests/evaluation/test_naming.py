@@ -152,7 +152,8 @@ def test_a_vocabulary_names_what_it_has_a_word_for_and_nothing_else(world):
     space = made_up(labels, BREEDS + NOTHING)
     names = ms.name_concepts(bank, acts, ms.VocabularyNamer(NOTHING + BREEDS, space, template="{}"))
     assert names[0] == "pug"
-    assert names[1] in KINDS["dog"]
+    assert names[1] is None  # a third of its images are of each breed, and there is no word for all
+    assert "no text fits well enough" in names.of(1)["reason"]
     assert names[4] is None
     row = names.of(0)
     assert (row["source"], row["chance"], len(row["runners_up"])) == ("made up", 0.5, 3)
@@ -248,7 +249,7 @@ def test_ctrl_c_in_a_function_is_not_swallowed(world):
 
 def test_pictures_crops_and_siblings_come_from_the_run(small_run, small_model):
     bank = ms.disentangle(
-        small_run.activations("3"), "published", select=range(4), top=24, distance_threshold=2.0, outlier_threshold=1e9
+        small_run.activations("3"), "published", select=range(4), top=24, distance_threshold=1.0, outlier_threshold=1e9
     )
     several = next(direction for direction in range(4) if len(bank.for_direction(direction)) > 1)
     seen = []

@@ -6,7 +6,7 @@ that lack a concept or have more of it, go out.
 
 from typing import TYPE_CHECKING
 
-from ._apply import Applied, apply_bank
+from ._apply import Applied, apply_bank, run_behind
 from ._asked import mean_embedding
 from ._crops import Crop, concept_crops
 from ._fields import ReceptiveField, receptive_field
@@ -34,6 +34,7 @@ __all__ = [
     "intervention",
     "mean_embedding",
     "receptive_field",
+    "run_behind",
     "steer",
 ]
 

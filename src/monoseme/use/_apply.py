@@ -106,7 +106,7 @@ def apply_bank(
     MonosemeError
         No image can be used, an activation is not finite, or the file cannot be written.
     """
-    target, made_from = Path(out), _run(bank, run)
+    target, made_from = Path(out), run_behind(bank, run)
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name the file to write, such as {target / 'scores.parquet'}")
     if batch_size < 1:
@@ -187,7 +187,14 @@ class _Writer:
         self._waiting, self._rows = [], 0
 
 
-def _run(bank: ConceptBank, run: Run | str | PathLike[str] | None) -> Run:
+def run_behind(bank: ConceptBank, run: Run | str | PathLike[str] | None) -> Run:
+    """The run that a bank was made from: the one named, or that in which it lies.
+
+    Raises
+    ------
+    UsageError
+        It lies in none, or was not made from the one named.
+    """
     if run is None and bank.run is None:
         raise UsageError(
             "the bank does not lie in a run, whose images say when concepts fire; name the run it was made from"

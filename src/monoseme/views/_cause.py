@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..banks import ConceptBank
-from ..base import join_words
+from ..base import printable
 
 if TYPE_CHECKING:
     from ..evaluation import Causal
@@ -40,10 +40,14 @@ def cause_of(causal: Causal | None, bank: ConceptBank, concept: int) -> Cause | 
         return None
     moves = [each for each in causal.classes.to_pylist() if each["concept"] == concept]
     down, up = (
-        [(each["name"] or f"class {each['class']}", each["difference"]) for each in moves if each["change"] == change]
+        [
+            (printable(each["name"] or f"class {each['class']}"), each["difference"])
+            for each in moves
+            if each["change"] == change
+        ]
         for change in ("ablated", "steered")
     )
     sentence = SENTENCES[row["verdict"]]
     if row["verdict"] == "acts" and down:
-        sentence += f": without it {join_words([name for name, _ in down[:CLASSES]], 'and')} go down"
+        sentence += "; the classes that lose most without it: " + ", ".join(name for name, _ in down[:CLASSES])
     return Cause(row["verdict"], f"{sentence}.", down, up)
