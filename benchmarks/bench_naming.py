@@ -1,7 +1,8 @@
 """Claim: names of concepts are right where the truth is known, and given to few that have none.
 
 Units are planted in real embeddings (`planted_embeddings.npz`, 50 ImageNet classes), split, and each concept is named: from the
-labels; from labels under a hierarchy, where units fire for kinds of five classes and the kind is the right answer; and from
+labels; from labels under a hierarchy, where units fire for kinds of five classes and the kind is the right answer (or a
+class, where it holds more than half of the exemplars); and from
 a vocabulary by a made-up encoder of images and texts, in whose space each class has a direction that images and its name share
 up to noise. No encoder that was trained on images and texts takes part: its weights cannot be had where this was measured.
 """
@@ -72,7 +73,7 @@ def kinds(embeddings: np.ndarray, labels: np.ndarray, units: int):
     for name, truth_labels, top in (("kind", kind[labels], 100), ("class", labels, 50)):
         _, bank, truth = planted(embeddings, truth_labels, units, "max", top, name)
         if name == "kind":
-            truth = [most_of(names[concept.image_ids]) or truth[concept.number] for concept in bank]
+            truth = [{truth[each.number]} | most_of(names[each.image_ids]) for each in bank]
         yield tell(
             "labels and hierarchy",
             f"max of {name}{'s' if name == 'kind' else 'es'}",
@@ -110,10 +111,10 @@ def planted(
     return made, bank, [f"{word} {sources.names[each]}" for each in true_source(made, bank)]
 
 
-def most_of(names: np.ndarray) -> str | None:
-    """The class that more than half of the images are of: then it is the answer, though the unit fires for its kind."""
+def most_of(names: np.ndarray) -> set[str]:
+    """The class that more than half of the images are of, if any: it is right as well, though the unit fires for its kind."""
     found, counts = np.unique(names, return_counts=True)
-    return str(found[counts.argmax()]) if 2 * counts.max() > len(names) else None
+    return {str(found[counts.argmax()])} if 2 * counts.max() > len(names) else set()
 
 
 def class_names(labels: np.ndarray) -> np.ndarray:
@@ -152,7 +153,7 @@ def made_up_space(labels: np.ndarray, noise: float):
     ), nothing
 
 
-def tell(names: str, units: str, found, truth: list[str] | None = None) -> tuple:
+def tell(names: str, units: str, found, truth: list | None = None) -> tuple:
     """Print a row."""
     from monoseme.evaluation.planted import grade_names
 

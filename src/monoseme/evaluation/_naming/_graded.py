@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ...banks import Names
@@ -24,8 +24,8 @@ class NameGrades:
     by_chance: float | None
 
 
-def grade_names(names: Names, truth: Sequence[str]) -> NameGrades:
-    """Compare names with the name of each concept's source (M,).
+def grade_names(names: Names, truth: Sequence[str | Collection[str]]) -> NameGrades:
+    """Compare names with what each of M concepts is called: the name of its source, or several that are right.
 
     Examples
     --------
@@ -37,7 +37,9 @@ def grade_names(names: Names, truth: Sequence[str]) -> NameGrades:
     0.5
     """
     given = names.table["name"].to_pylist()
-    right = sum(name == truth[number] for number, name in zip(names.table["concept"].to_pylist(), given, strict=True))
+    answers = [{each} if isinstance(each, str) else set(each) for each in truth]
+    numbers = names.table["concept"].to_pylist()
+    right = sum(name in answers[number] for number, name in zip(numbers, given, strict=True))
     count = max(len(given), 1)
     return NameGrades(
         named=names.named / count,
