@@ -1,6 +1,4 @@
-"""Evaluation: a bank, its activations, labels and a second encoder come in; figures with baselines and intervals go out,
-and names.
-"""
+"""Evaluation: a bank, its activations, labels and a second encoder come in; figures with baselines, causes and names go out."""
 
 from ._catalogue import BASELINES, CATALOGUE
 from ._causal import Causal, causal, load_causal
