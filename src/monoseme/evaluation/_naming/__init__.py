@@ -5,7 +5,8 @@ from ._callable import CallableNamer, ConceptMaterial, Sibling
 from ._hierarchy import Hierarchy
 from ._labels import LabelNamer
 from ._name import name_concepts
-from ._vocabulary import TextSpace, VocabularyNamer, read_vocabulary, text_space
+from ._texts import TextSpace, read_vocabulary, text_space
+from ._vocabulary import VocabularyNamer
 
 __all__ = [
     "Asked",

@@ -17,7 +17,8 @@ from ...use import concept_crops, heatmaps
 from .._sets import Ints
 from ._asked import Asked, Proposal
 from ._labels import LEAST
-from ._vocabulary import Nearness, TextSpace
+from ._texts import TextSpace
+from ._vocabulary import Nearness
 
 if TYPE_CHECKING:
     from ...models import Model
