@@ -59,7 +59,7 @@ class Titles:
             source = printable(row["source"], 80)
             return Title(printable(row["name"], 200), source, f"name from {source}{worth}{by_chance}")
         counts = self.labels.counts(self.bank[concept].image_ids if image_ids is None else image_ids)[:1]
-        return Title(counts[0][0], "commonest label", "its commonest label, no name") if counts else None
+        return Title(counts[0][0], "commonest label", "called by its commonest label") if counts else None
 
     def nameless(self, concept: int) -> str | None:
         """Why a concept has no name, where it was to be named and is not."""
