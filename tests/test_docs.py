@@ -1,6 +1,7 @@
 """What the README and the docs show is run, and what is generated is up to date."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,26 @@ def test_python_examples_of_the_page_on_import_and_export_run_one_after_the_othe
         exec(compile(code, "exchange.md", "exec"), {})
     for name in ("captum", "tcav", "hub", "fiftyone"):
         assert sum(path.is_file() for path in Path(name).rglob("*")) > 3
+
+
+def test_python_examples_of_names_run(tmp_path, monkeypatch, photos, small_model):
+    """On images of breeds; encoder and language model are stood in for."""
+    monkeypatch.chdir(tmp_path)
+    for kind, breed in (("plain", "pug"), ("ramp", "beagle"), ("stripes", "cat")):
+        shutil.copytree(photos / kind, tmp_path / "photos" / breed)
+    run = ms.embed(small_model, "photos", "3", "runs/photos", workers=0)
+    options = {"top": 20, "distance_threshold": 9.0, "outlier_threshold": 1e9}
+    bank = ms.disentangle(run.activations("3"), "published", select=range(3), **options)
+    bank.save("runs/photos/banks/3/calibrated")
+    monkeypatch.setattr(ms, "load_encoder", lambda spec: spec, raising=False)
+    space = ms.TextSpace(np.eye(61, 8, dtype=np.float32) + 0.1, lambda texts: np.ones((len(texts), 8)))
+    monkeypatch.setattr(ms, "text_space", lambda encoder, run: space, raising=False)
+    names = {"my_language_model": lambda prompt, pictures: f"{len(pictures)} pictures"}
+    first, second = blocks(ROOT / "docs" / "names.md", "python")
+    exec(compile(first.replace("banks/head", "banks/3"), "names.md", "exec"), names)
+    assert ms.load_names("runs/photos/banks/3/calibrated").info["source"] == "labels and hierarchy"
+    second = second.replace("crops=True", "crops=True, model=model")
+    exec(compile(second, "names.md", "exec"), names | {"model": small_model})
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/exchange.md"])

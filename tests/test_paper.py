@@ -175,7 +175,8 @@ def test_tcav_has_as_many_random_images_as_a_concept_has(made, bank):
 
 def test_one_neuron_set_to_zero_changes_accuracy_as_a_model_without_it_does(made, setting):
     rows = table(made[0] / "ablation.csv")
-    assert [row["without"] for row in rows] == ["", *setting.neurons.split(",")]
+    assert [row["without"] for row in rows] == ["", *setting.neurons.split(","), *setting.neurons.split(",")]
+    assert {row["set_to"] for row in rows[1:]} == {"zero", "mean"}
     accuracy = [float(row["accuracy"]) for row in rows]
     assert 0.3 < accuracy[0] <= 1
     assert max(abs(each - accuracy[0]) for each in accuracy) < 0.1

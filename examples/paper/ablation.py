@@ -1,8 +1,7 @@
-"""Accuracy with one neuron at a time set to zero, by a plain forward hook: a single neuron barely matters."""
+"""Accuracy with one neuron at a time set to zero, or to its mean over the data set: a single neuron barely matters."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -12,31 +11,47 @@ import monoseme as ms
 from monoseme.runs import model_of, originals
 
 BATCH = 32
+WHOLE = (None, "")
 
 
 def main(given: Given) -> None:
     run, layer = given.run, given.bank.layer
     model = model_of(run)
+    acts = run.activations(layer, given.bank.pooling)
     truth = true_classes(run, model.outputs)
     count = min(given.more.sample, len(run))
     chosen = np.sort(np.random.default_rng(0).choice(len(run), count, replace=False))
-    right: Counter[int | None] = Counter()
+    blocks = {(neuron, "zero"): ms.ablate(model, layer, neuron) for neuron in given.neurons}
+    blocks |= {(neuron, "mean"): ms.ablate(model, layer, neuron, centre=acts) for neuron in given.neurons}
+    right, changed = Counter(), Counter()
     with originals(run) as source, torch.inference_mode():
         for begin in range(0, count, BATCH):
             ids = chosen[begin : begin + BATCH]
             pixels = np.stack([model.preprocess.pixels(image) for image in source.load(ids)])
             batch = model.batch(model.preprocess.tensor(pixels))
-            for neuron in (None, *given.neurons):
-                with zeroed(model, layer, neuron):
+            whole = None
+            for way, block in {WHOLE: nullcontext(), **blocks}.items():
+                with block:
                     found = model.module(batch).argmax(1).cpu().numpy()
-                right[neuron] += int((found == truth[ids]).sum())
-    print(f"accuracy on {count:,} images: {right[None] / count:.4f}")
-    for neuron in given.neurons:
-        print(f"  without neuron {neuron} of {layer}: {right[neuron] / count:.4f}")
+                whole = found if whole is None else whole
+                right[way] += int((found == truth[ids]).sum())
+                changed[way] += int((found != whole).sum())
+    print(f"accuracy on {count:,} images: {right[WHOLE] / count:.4f}")
+    for neuron, to in blocks:
+        print(
+            f"  neuron {neuron} of {layer} set to {'zero' if to == 'zero' else 'its mean'}: {right[neuron, to] / count:.4f}; "
+            f"another class for {changed[neuron, to] / count:.2%} of the images"
+        )
     given.write_table(
         [
-            {"without": "" if n is None else n, "images": count, "accuracy": right[n] / count}
-            for n in (None, *given.neurons)
+            {
+                "without": "" if neuron is None else neuron,
+                "set_to": to,
+                "images": count,
+                "accuracy": right[neuron, to] / count,
+                "changed": changed[neuron, to] / count,
+            }
+            for neuron, to in (WHOLE, *blocks)
         ]
     )
 
@@ -54,23 +69,6 @@ def true_classes(run: ms.Run, outputs: int | None) -> np.ndarray:
     for row in rows:
         taken_for[row["label"]][row["predictions"][0]["class"]] += 1
     return np.array([taken_for[row["label"]].most_common(1)[0][0] for row in rows])
-
-
-@contextmanager
-def zeroed(model: ms.Model, layer: str, neuron: int | None) -> Iterator[None]:
-    """Within this block the layer's neuron is zero at every position."""
-    channels = 1 if model.layers()[layer].layout in ("NCHW", "NC") else -1
-
-    def zero(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-        return (
-            output if neuron is None else output.index_fill(channels, torch.tensor([neuron], device=output.device), 0)
-        )
-
-    hook = model.module.get_submodule(layer).register_forward_hook(zero)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 if __name__ == "__main__":

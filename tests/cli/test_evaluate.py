@@ -160,7 +160,7 @@ def test_a_kill_between_the_tables_and_the_figures_leaves_no_evaluation(made, mo
             raise KeyboardInterrupt
         target.write_bytes(content)
 
-    monkeypatch.setattr("monoseme.evaluation._evaluation.write_whole", killed)
+    monkeypatch.setattr("monoseme.base._results.write_whole", killed)
     with pytest.raises(KeyboardInterrupt):
         found.save(folder)
     assert not (folder / "evaluation.json").exists()

@@ -196,10 +196,10 @@ PROCESSORS = {
 
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_preprocessing_equals_the_checkpoints_own(photo, name):
-    from monoseme.models._loaders.hf import _preprocess
+    from monoseme.models._loaders.hf import preprocess_of
 
     processor = PROCESSORS[name]()
-    preprocess = _preprocess(processor)
+    preprocess = preprocess_of(processor)
     assert isinstance(preprocess, Preprocess)
     for shape in ((500, 333), (367, 500), (150, 101)):
         image = photo(*shape)
@@ -209,10 +209,10 @@ def test_preprocessing_equals_the_checkpoints_own(photo, name):
 
 
 def test_a_processor_of_another_kind_is_used_as_it_is(photo):
-    from monoseme.models._loaders.hf import _preprocess
+    from monoseme.models._loaders.hf import preprocess_of
 
     processor = transformers.EfficientNetImageProcessorPil(size={"height": 64, "width": 64}, rescale_offset=True)
-    preprocess = _preprocess(processor)
+    preprocess = preprocess_of(processor)
     assert isinstance(preprocess, CallablePreprocess)
     assert preprocess.picklable
     image = photo(90, 70)

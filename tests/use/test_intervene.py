@@ -369,3 +369,38 @@ def test_what_does_not_fit_is_refused_in_a_sentence(small_model, bank):
         ms.steer(small_model, "3", 0, np.inf)
     with pytest.raises(ms.UsageError, match="one vector at a time"):
         ms.steer(small_model, "3", [0, 1], 1.0)
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["maps", "tokens"])
+def test_ablating_a_neuron_is_zeroing_it_by_a_plain_hook_and_at_its_mean_setting_it_to_that(tokens):
+    """As single neurons are zeroed in published work: to the bit what a forward hook does."""
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, 10, 8, stride=8), nn.Flatten(2)] if tokens else [nn.Conv2d(3, 10, 3)]
+    turned = Transposed() if tokens else nn.ReLU()
+    head = nn.Linear(10 * 16, 7) if tokens else nn.Linear(10 * 30 * 30, 7)
+    module = nn.Sequential(*body, turned, nn.Flatten(), head)
+    layer = str(len(body))
+    model = ms.wrap(module, SIZE, device="cpu", layouts={layer: "NLC"} if tokens else None)
+    mean = np.linspace(0.1, 1, 10)
+
+    def by_hook(neuron, value):
+        def change(_module, _inputs, output):
+            return output.index_fill(-1 if tokens else 1, torch.tensor([neuron]), value)
+
+        handle = module[int(layer)].register_forward_hook(change)
+        found = module(images())
+        handle.remove()
+        return found
+
+    for neuron in (0, 7):
+        with ms.ablate(model, layer, neuron):
+            assert torch.equal(module(images()), by_hook(neuron, 0.0))
+        with ms.ablate(model, layer, neuron, centre=mean):
+            torch.testing.assert_close(module(images()), by_hook(neuron, float(mean[neuron])))
+
+
+class Transposed(nn.Module):
+    """(B, C, L) -> (B, L, C)."""
+
+    def forward(self, x):
+        return x.transpose(1, 2)

@@ -7,6 +7,7 @@ from ._bank import CONCEPTS, DIVISIONS, EXEMPLARS, TOP_IMAGES, Concept, ConceptB
 from ._dictionary import LayerDictionary, load_dictionary
 from ._frame import Frame
 from ._merge import merge_concepts
+from ._names import NAMES, Names, load_names
 from ._store import choose_bank, find_keys, load_bank
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DIVISIONS",
     "EXEMPLARS",
     "NAME",
+    "NAMES",
     "NOTE",
     "TAG",
     "TAGS",
@@ -24,6 +26,7 @@ __all__ = [
     "ConceptBank",
     "Frame",
     "LayerDictionary",
+    "Names",
     "annotate",
     "bank_folder",
     "choose_bank",
@@ -32,5 +35,6 @@ __all__ = [
     "load_annotations",
     "load_bank",
     "load_dictionary",
+    "load_names",
     "merge_concepts",
 ]

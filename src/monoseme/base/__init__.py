@@ -8,6 +8,7 @@ from ._holdout import held_out, with_digests
 from ._labels import Labels
 from ._layout import ANNOTATIONS, ANNOTATIONS_LOCK, TABLE, bank_folder, list_banks, run_of
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
+from ._results import write_result
 from ._text import printable
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "whole_file",
     "whole_folder",
     "with_digests",
+    "write_result",
     "write_whole",
     "writing",
 ]

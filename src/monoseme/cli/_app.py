@@ -16,6 +16,7 @@ from ..base import MonosemeError
 from ._common import Stopped
 from .annotate import annotate
 from .apply import apply
+from .causal import causal
 from .demo import demo
 from .disentangle import disentangle
 from .embed import embed
@@ -27,6 +28,7 @@ from .import_ import import_
 from .info import info, verify
 from .label import label
 from .layers import layers
+from .name import name
 from .report import report
 from .show import show
 from .study import study
@@ -48,6 +50,8 @@ for command in (
     disentangle,
     show,
     evaluate,
+    name,
+    causal,
     visualize,
     report,
     explore,

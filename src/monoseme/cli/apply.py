@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..base import counted, duration
+from ..base import counted, duration, join_words
 from ._common import (
     BankArgument,
     BankOption,
@@ -38,7 +38,16 @@ def apply(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Decoding processes; 0 decodes in this process.", show_default=False)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also draw where concepts fire in each image.", show_default=False),
+    ] = None,
+    crops: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also cut out the places where concepts fire.", show_default=False),
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Concepts of an image that are drawn or cut out at most.")] = 3,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,7 +56,7 @@ def apply(
     from ..use import apply_bank
 
     loaded = load_bank(bank, layer=layer, name=name)
-    begin = time.monotonic()
+    progress, begin, drawn = progress_for(quiet, as_json), time.monotonic(), None
     try:
         done = apply_bank(
             loaded,
@@ -59,10 +68,28 @@ def apply(
             batch_size=batch_size,
             workers=workers,
             overwrite=overwrite,
-            progress=progress_for(quiet, as_json),
+            progress=progress,
         )
     except KeyboardInterrupt:
         raise Stopped(f"stopped; nothing was written to {out}") from None
+    if heatmaps is not None or crops is not None:
+        from ..visualize import firing_pictures
+
+        try:
+            drawn = firing_pictures(
+                loaded,
+                out,
+                heatmaps=heatmaps,
+                crops=crops,
+                images=images,
+                most=most,
+                model=model,
+                run=run,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped; the scores are in {out}, but no pictures were written") from None
     seconds = time.monotonic() - begin
     lines = [
         f"{out}: {counted(done.images, 'image')} scored on {counted(len(loaded), 'concept')} of {loaded.layer}, "
@@ -71,6 +98,9 @@ def apply(
     ]
     if done.set_aside:
         lines.append(f"{counted(done.set_aside, 'image')} could not be used; the column reason says why")
+    if drawn is not None:
+        where = join_words([str(folder) for folder in (heatmaps, crops) if folder is not None], "and")
+        lines.append(f"{counted(drawn.pictures, 'place')} in {counted(drawn.images, 'image')} drawn into {where}")
     lines.append(f"in Python: pyarrow.parquet.read_table({quoted(out)!r}, columns=['uri', 'fired'])")
     facts = {
         "path": str(out),
@@ -80,6 +110,9 @@ def apply(
         "layer": loaded.layer,
         "rate": rate,
         "fired": done.fired,
+        "heatmaps": None if heatmaps is None else str(heatmaps),
+        "crops": None if crops is None else str(crops),
+        "drawn": None if drawn is None else drawn.pictures,
         "seconds": round(seconds, 3),
     }
     say(lines, facts, as_json)

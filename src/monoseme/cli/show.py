@@ -24,11 +24,14 @@ def show(
     from ..runs import open_run
 
     opened = open_run(run)
-    from ..banks import load_bank
+    from ..banks import bank_folder, choose_bank, load_bank, load_names
+    from ..views import Titles
 
-    loaded = load_bank(opened.path, layer=layer, name=bank)
+    folder = bank_folder(opened.path, *choose_bank(opened.path, layer, bank))
+    loaded = load_bank(folder)
     concepts = loaded.for_direction(neuron)
     known = opened.shown_labels()
+    titles = Titles(loaded.annotations, load_names(folder))
     exemplars = loaded.exemplars_of(neuron)
     dropped = exemplars["concept"].null_count
     division = loaded.divisions.slice(loaded.position(neuron), 1).to_pylist()
@@ -51,6 +54,11 @@ def show(
             "",
             f"concept {concept.number}: {concept.size} exemplars, separation {separation}{cosine}{found_again}",
         ]
+        title, nameless = titles.of(concept.key), titles.nameless(concept.key)
+        if title.by == "automatic":
+            lines.append(f"  name        {title.text} ({title.detail})")
+        elif nameless is not None:
+            lines.append(f"  name        none: {nameless}")
         lines += annotated(said)
         if labels := known.commonest(concept.image_ids):
             lines.append(f"  labels      {labels}")
@@ -59,6 +67,8 @@ def show(
         facts.append(
             {
                 **row,
+                "name": title.given or None,
+                "name_from": title.source or None,
                 "annotation": None if said is None else said.to_json(),
                 "labels": known.commonest(concept.image_ids),
                 "top_images": names,

@@ -16,7 +16,7 @@ from ._dictionary import dictionary
 from ._distances import Read, Reading, read
 from ._evaluation import Evaluation
 from ._figures import Figures
-from ._images import images_to_rank, require_fit
+from ._images import images_to_rank, labels_for, require_fit
 from ._independence import independence
 from ._judge import RANDOM_SETS, Judge, Monosemanticity, judged
 from ._paper import paper
@@ -150,11 +150,7 @@ def _check(bank: ConceptBank, acts: Activations, max_images: int, resamples: int
 def _labels(labels: Labels | Sequence[object] | None, images: int) -> Labels | None:
     if labels is None:
         return None
-    known = labels if isinstance(labels, Labels) else Labels.of(labels)
-    if len(known) != images:
-        raise UsageError(
-            f"there are labels for {len(known):,} images, but activations of {images:,}; give one for each"
-        )
+    known = labels_for(labels, images)
     return known if known.names else None
 
 

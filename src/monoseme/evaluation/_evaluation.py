@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import MonosemeError, first_line, html, write_whole
+from ..base import MonosemeError, first_line, html, write_result
 from ._catalogue import CATALOGUE
 from ._figures import FIGURES
 
@@ -66,18 +65,8 @@ class Evaluation:
         MonosemeError
             The folder cannot be written.
         """
-        target = Path(folder)
-        try:
-            (target / JSON).unlink(missing_ok=True)
-        except OSError as error:
-            raise MonosemeError(f"cannot write {target / JSON}: {(error.strerror or str(error)).lower()}") from error
-        for name, table in ((CONCEPTS, self.concepts), (ENRICHED, self.enriched)):
-            buffer = io.BytesIO()
-            pq.write_table(table, buffer, compression="zstd")
-            write_whole(target / name, buffer.getvalue())
-        text = json.dumps({"format": FORMAT, **self.to_json()}, indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(target / JSON, (text + "\n").encode())
-        return target / JSON
+        tables = {CONCEPTS: self.concepts, ENRICHED: self.enriched}
+        return write_result(folder, JSON, {"format": FORMAT, **self.to_json()}, tables)
 
     def lines(self) -> list[str]:
         """The figures as text: of the concepts with their interval (and in brackets how many there are, if few), and of each baseline."""

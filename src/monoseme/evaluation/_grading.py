@@ -192,14 +192,8 @@ def grade(planted: Planted, bank: ConceptBank, *, at: int = 50, ranked: Bools | 
     >>> grade(units, bank).figures()["ARI"].value > 0.95
     True
     """
-    units = len(planted.chosen)
-    if not np.array_equal(bank.directions, np.arange(units)):
-        raise UsageError(f"the bank is not of the {units} planted units; split with their scores")
-    rows = bank.exemplars["image_id"].to_numpy().reshape(units, -1)
-    concept = bank.exemplars["concept"].fill_null(-1).to_numpy().astype(np.int64).reshape(units, -1)
-    truth = planted.truth(rows)
-    unit = bank.concepts["direction"].to_numpy()
-    source = planted.chosen[unit, _majority(truth, concept, len(bank))]
+    truth, concept = _truth_and_concepts(planted, bank)
+    unit, source = bank.concepts["direction"].to_numpy(), true_source(planted, bank)
     ranked = np.ones(len(planted.seen), dtype=np.bool_) if ranked is None else np.asarray(ranked, dtype=np.bool_)
     own = _precision(planted, planted.sources.directions[source], unit, source, at, ranked)
     detectors = getattr(bank, "detectors", None)
@@ -208,6 +202,28 @@ def grade(planted: Planted, bank: ConceptBank, *, at: int = 50, ranked: Bools | 
         name: _precision(planted, bank.frame.fold(vectors), unit, source, at, ranked) for name, vectors in ways.items()
     }
     return Grades(grade_partition(truth, concept), planted.chosen, unit, own, precision, at)
+
+
+def true_source(planted: Planted, bank: ConceptBank) -> Ints:
+    """(M,) the class that made most exemplars of each concept fire, the first of equals.
+
+    Raises
+    ------
+    UsageError
+        The bank is of other directions.
+    """
+    truth, concept = _truth_and_concepts(planted, bank)
+    return np.asarray(planted.chosen[bank.concepts["direction"].to_numpy(), _majority(truth, concept, len(bank))])
+
+
+def _truth_and_concepts(planted: Planted, bank: ConceptBank) -> tuple[Ints, Ints]:
+    """(U, K) which source made each exemplar fire, and which concept it is in, -1 for none."""
+    units = len(planted.chosen)
+    if not np.array_equal(bank.directions, np.arange(units)):
+        raise UsageError(f"the bank is not of the {units} planted units; split with their scores")
+    rows = bank.exemplars["image_id"].to_numpy().reshape(units, -1)
+    concept = bank.exemplars["concept"].fill_null(-1).to_numpy().astype(np.int64).reshape(units, -1)
+    return planted.truth(rows), concept
 
 
 def _majority(truth: Ints, concept: Ints, concepts: int) -> Ints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from ..banks import ConceptBank
-from ..base import Activations, UsageError, held_out, with_digests
+from ..base import Activations, Labels, UsageError, held_out, with_digests
 from ._scores import Scored
 from ._sets import Bools, Sets
 
@@ -24,9 +25,7 @@ def images_to_rank(
     image the first alone takes part. At most `most` images are ranked; more are sampled.
     """
     images, count = acts.images(), acts.shape[0]
-    first = images.first_copies if images.first_copies is not None else np.ones(count, dtype=np.bool_)
-    share = float(bank.info.get("parameters", {}).get("holdout", 0.0) or 0.0)
-    out: Bools = held_out(with_digests(acts), share) if share > 0 else np.zeros(count, dtype=np.bool_)
+    first, out = _parts(bank, acts)
     apart = bool((out & first).any())
     candidates = np.flatnonzero(out & first if apart else first)
     rows = np.sort(random.choice(candidates, most, replace=False)) if len(candidates) > most else candidates
@@ -38,11 +37,50 @@ def images_to_rank(
         shape = (len(concepts.rows), int(photograph.max()) + 1)
         exclude = sparse.csr_array((np.ones(len(direction), dtype=np.int8), (direction, cut_from)), shape=shape)
         exclude = exclude.tocsc()[:, photograph[rows]].tocsr()
-    of = f"held-out images ({share:.0%})" if apart else "images that are no exemplars of the concept's direction"
+    of = (
+        f"held-out images ({_held_share(bank):.0%})"
+        if apart
+        else "images that are no exemplars of the concept's direction"
+    )
     if len(candidates) > most:
         of += f", a sample of {most:,}"
     facts = {"ranked": {"images": len(rows), "of": of, "held_out": apart}, "images": count}
     return first & ~out, Scored(rows, bank.frame(gathered(acts, rows)), exclude), facts
+
+
+def chosen_from(bank: ConceptBank, acts: Activations) -> Bools:
+    """(N,) the images that a bank's exemplars were chosen from: no copies, and none that were held out."""
+    first, out = _parts(bank, acts)
+    return first & ~out
+
+
+def _parts(bank: ConceptBank, acts: Activations) -> tuple[Bools, Bools]:
+    """(N,) the first of each image's copies; those that were held out."""
+    images, count = acts.images(), acts.shape[0]
+    first = images.first_copies if images.first_copies is not None else np.ones(count, dtype=np.bool_)
+    share = _held_share(bank)
+    out: Bools = held_out(with_digests(acts), share) if share > 0 else np.zeros(count, dtype=np.bool_)
+    return first, out
+
+
+def _held_share(bank: ConceptBank) -> float:
+    return float(bank.info.get("parameters", {}).get("holdout", 0.0) or 0.0)
+
+
+def labels_for(labels: Labels | Sequence[object], images: int) -> Labels:
+    """Labels of so many images.
+
+    Raises
+    ------
+    UsageError
+        They are of another number of images.
+    """
+    known = labels if isinstance(labels, Labels) else Labels.of(labels)
+    if len(known) != images:
+        raise UsageError(
+            f"there are labels for {len(known):,} images, but activations of {images:,}; give one for each"
+        )
+    return known
 
 
 def require_fit(bank: ConceptBank, acts: Activations) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..base import MonosemeError, Reporter, Silent, UsageError
 from ..runs import Run, RunActivations, embed, open_run
+
+if TYPE_CHECKING:
+    from ..models import Model
 
 FOLDER = "judges"
 
@@ -42,16 +47,42 @@ def judge_run(
     """
     if Path(judge).is_dir():
         return open_run(judge)
-    spec, target = str(judge), judge_folder(run, str(judge))
+    spec = str(judge)
+
+    def load() -> Model:
+        from ..models import load_model
+
+        return load_model(spec)
+
+    return beside(run, spec, load, images=images, progress=progress)
+
+
+def beside(
+    run: Run,
+    spec: str,
+    load: Callable[[], Model],
+    layers: Sequence[str] | None = None,
+    *,
+    images: str | None = None,
+    progress: Reporter | None = None,
+) -> Run:
+    """The run of another model over the images of a run, in ``RUN/judges/``: the one that is there, or a new one.
+
+    Raises
+    ------
+    UsageError
+        The images are no longer where they were.
+    MonosemeError
+        What `embed` raises.
+    """
+    target = judge_folder(run, spec)
     if images is None and (known := _finished(target, spec, run)) is not None:
         return known
-    from ..models import load_model
-
-    model = load_model(spec)
-    (progress or Silent()).note(f"embedding the images with the judge into {target}")
+    model = load()
+    (progress or Silent()).note(f"embedding the images with {spec} into {target}")
     source = run.manifest.images["source"] if images is None else images
     try:
-        return embed(model, source, out=target, predictions=False, thumbnails=False, progress=progress)
+        return embed(model, source, layers, target, predictions=False, thumbnails=False, progress=progress)
     except UsageError as error:
         if images is not None:
             raise

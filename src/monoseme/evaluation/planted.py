@@ -14,20 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base import UsageError, did_you_mean
-from ._grading import Grades, Partition, grade, grade_partition
+from ._grading import Grades, Partition, grade, grade_partition, true_source
+from ._naming._graded import NameGrades, grade_names
 from ._superposition import Superposition, toy_superposition
 
 __all__ = [
     "Grades",
     "Mixing",
+    "NameGrades",
     "Partition",
     "Planted",
     "Sources",
     "Superposition",
     "grade",
+    "grade_names",
     "grade_partition",
     "plant",
     "toy_superposition",
+    "true_source",
 ]
 
 Mixing = Literal["max", "sum", "rotated"]

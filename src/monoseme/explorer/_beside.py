@@ -176,7 +176,7 @@ def _side(bank: OpenedBank, view: NeuronView) -> Side:
             SideConcept(
                 concept=each.number,
                 key=each.key,
-                name=name_answer(bank.names.of(each.key, view.labels.counts(each.image_ids))),
+                name=name_answer(bank.titles.of(each.key, view.labels.counts(each.image_ids))),
                 size=each.size,
                 image_ids=each.image_ids.tolist(),
             )

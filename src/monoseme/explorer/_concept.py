@@ -66,6 +66,8 @@ class ConceptAnswer(BaseModel):
     annotation: AnnotationAnswer | None
     direction: int
     size: int
+    nameless: str | None
+    verdict: str | None
     labels: list[tuple[str, int]]
     predictions: list[tuple[str, int]]
     evidence: list[EvidenceAnswer]
@@ -96,10 +98,12 @@ def concept_json(bank: Bank, concept: Number, number: PageNumber = 1, only: Only
         bank=bank.name,
         concept=view.concept.number,
         key=view.concept.key,
-        name=name_answer(view.name),
+        name=name_answer(view.title),
         annotation=None if view.annotation is None else answer_of(view.annotation),
         direction=view.concept.direction,
         size=view.concept.size,
+        nameless=view.nameless,
+        verdict=view.cause.verdict if view.cause else None,
         labels=view.labels,
         predictions=view.predictions,
         evidence=[EvidenceAnswer(name=e.name, value=e.value, meaning=e.meaning) for e in view.evidence],
@@ -139,15 +143,18 @@ def concept_page(
     view, place = _view(bank, concept), bank.place()
     found = view.concept
     neuron = element("a", f"{bank.bank.start_name} {found.direction}", href=f"{place.base}/neuron/{found.direction}")
-    title = element("h1", f"concept {found.number} ", called(view.name, id="called"))
+    title = element("h1", f"concept {found.number} ", called(view.title, id="called"))
     key = element("code", found.key)
-    lead = joined([counted(found.size, "exemplar"), " of ", neuron, f" of {printable(bank.layer, 60)}; key ", key])
+    worth = element("span", f"; {view.title.detail}" if view.title.detail else "", id="worth")
+    lead = joined(
+        [counted(found.size, "exemplar"), " of ", neuron, f" of {printable(bank.layer, 60)}; key ", key, worth]
+    )
     parts = [
         element("header", title, _steps(bank, concept), class_="title"),
         element("p", lead, " ", element("span", marks(view.annotation), id="marks")),
         element(
             "section",
-            element("div", element("h2", "Evidence"), evidence(bank, view)),
+            element("div", element("h2", "Evidence"), evidence(view)),
             element("div", element("h2", "What people say"), form(bank, view, request.app.state.guard.read_only)),
             class_="columns",
         ),
@@ -170,6 +177,7 @@ def concept_page(
 
 def _view(bank: OpenedBank, concept: int) -> ConceptView:
     bank.require(concept)
+    titles = bank.titles
     return view_concept(
         bank.bank,
         concept,
@@ -177,7 +185,8 @@ def _view(bank: OpenedBank, concept: int) -> ConceptView:
         labels=bank.labels,
         evaluation=bank.evaluation if bank.evaluated else None,
         causal=bank.causal,
-        names=bank.names,
+        names=titles.names,
+        annotations=titles.annotations,
         nearest=NEAREST,
     )
 
@@ -286,7 +295,7 @@ def _nearest(bank: OpenedBank, view: ConceptView) -> Html:
         heat = concept_address(bank, other)
         name = element("a", f"concept {other}", href=f"{base}/concept/{other}")
         said = f" of {bank.bank.start_name} {near.direction}, cosine {cosine:.2f} "
-        label = called(bank.names.of(near.key, bank.labels.counts(near.image_ids)))
+        label = called(bank.titles.of(near.key, bank.labels.counts(near.image_ids)))
         rows.append(element("li", element("p", name, said, label), thumbnails(bank.run, ids, facts, heat=heat)))
     if not rows:
         return element("p", "There is no other.", class_="faint")

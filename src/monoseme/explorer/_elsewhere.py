@@ -124,7 +124,7 @@ def _rows(bank: OpenedBank) -> npt.NDArray[np.int64]:
 
 def _names(other: OpenedBank, concept: int) -> NameAnswer:
     near = other.bank[concept]
-    return name_answer(other.names.of(near.key, other.labels.counts(near.image_ids)))
+    return name_answer(other.titles.of(near.key, other.labels.counts(near.image_ids)))
 
 
 def _answer(other: OpenedBank, found: Nearby | str) -> ElsewhereAnswer:
@@ -174,7 +174,7 @@ def _shown(other: OpenedBank, found: Nearby | str) -> Html:
         near = other.bank[number]
         ids = near.image_ids[:PICTURES]
         facts = [Fact(row["uri"], row["label"]) for row in other.run.images(ids, ["uri", "label"]).to_pylist()]
-        name = other.names.of(near.key, other.labels.counts(near.image_ids))
+        name = other.titles.of(near.key, other.labels.counts(near.image_ids))
         link = element("a", f"concept {number}", href=f"{base}/concept/{number}")
         where = f" of {other.bank.start_name} {near.direction}, {found.measure} {value:.2f} "
         rows.append(element("li", element("p", link, where, called(name)), thumbnails(other.run, ids, facts)))

@@ -16,7 +16,7 @@ CLASSES = 5
 """Classes that are named for each change."""
 
 
-def evidence(bank: OpenedBank, view: ConceptView) -> Html:
+def evidence(view: ConceptView) -> Html:
     """The reasons to believe in it, and what the model does without it where that was tried."""
     if not view.evidence:
         return element("p", "Nothing is known but its images.", class_="faint")
@@ -24,16 +24,8 @@ def evidence(bank: OpenedBank, view: ConceptView) -> Html:
         joined([element("dt", each.name), element("dd", element("b", f"{each.value:.3g}"), f" {each.meaning}")])
         for each in view.evidence
     ]
-    causal = bank.causal
-    tried = None if causal is None or not causal.is_of(bank.bank) else causal.of(view.concept.number)
-    lines = [element("dl", *rows, class_="facts")]
-    if tried is not None:
-        from ..evaluation import VERDICTS
-
-        verdict = str(tried["verdict"])
-        meaning = VERDICTS.get(verdict, "")
-        lines.append(element("p", "Taken out or added, it ", element("b", verdict), f": {meaning}.", class_="small"))
-    return joined(lines)
+    caused = Html() if view.cause is None else element("p", view.cause.sentence)
+    return joined([caused, element("dl", *rows, class_="facts")])
 
 
 def made_of(bank: OpenedBank, view: ConceptView) -> list[Html]:
@@ -45,7 +37,7 @@ def made_of(bank: OpenedBank, view: ConceptView) -> list[Html]:
         parts.append(_counts("Labels of its exemplars", view.labels, whole))
     if view.predictions:
         parts.append(_counts("What the model says of them", view.predictions, whole))
-    parts += [_enriched(bank, view), _classes(bank, view)]
+    parts += [_enriched(bank, view), _classes(view)]
     neurons = [
         element(
             "li",
@@ -100,19 +92,13 @@ def _enriched(bank: OpenedBank, view: ConceptView) -> Html:
     )
 
 
-def _classes(bank: OpenedBank, view: ConceptView) -> Html:
+def _classes(view: ConceptView) -> Html:
     """The classes whose probability moves most without it and with more of it, where that was tried."""
-    causal = bank.causal
-    if causal is None or not causal.is_of(bank.bank):
+    if view.cause is None:
         return Html()
-    mine = causal.classes.filter(pc.field("concept") == view.concept.number).to_pylist()
     rows = []
-    for change, said in (("ablated", "taken out of its own images"), ("steered", "added to random images")):
-        moved = [each for each in mine if each["change"] == change][:CLASSES]
-        names = ", ".join(
-            f"{printable(each['name'] or 'class {}'.format(each['class']), 40)} {each['difference']:+.2g}"
-            for each in moved
-        )
+    for moved, said in ((view.cause.down, "taken out of its own images"), (view.cause.up, "added to random images")):
+        names = ", ".join(f"{printable(name, 40)} {difference:+.2g}" for name, difference in moved[:CLASSES])
         if names:
             rows.append(element("li", element("b", said), f": {names}"))
     if not rows:

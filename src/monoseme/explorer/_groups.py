@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..banks import Concept
 from ..base import counted
 from ..base.html import Html, element, joined
-from ..views import Names, NeuronView, alignments, distances, free_cells, similarities
+from ..views import NeuronView, Titles, alignments, distances, free_cells, similarities
 from ..views.charts import boxes, colour, matrix
 from ..views.pieces import marks, note, number
 from ._choice import Choice
@@ -50,12 +50,12 @@ def groups(bank: OpenedBank, view: NeuronView, choice: Choice) -> Html:
     def pictures(places: npt.NDArray[np.int64], heat: str) -> Html:
         return listed([tiles[place] for place in places.tolist()], heat)
 
-    made, names = [], bank.names
+    made, titles = [], bank.titles
     for place, concept in enumerate(view.concepts):
         members = np.flatnonzero(view.concept == concept.number)
         heat = group_address(bank, view.direction, choice, place)
-        heading = _heading(bank, choice.own, place, concept, names)
-        lines = [heading, note(names.said(concept.key)), _facts(view, concept), pictures(members, heat)]
+        heading = _heading(bank, choice.own, place, concept, titles)
+        lines = [heading, note(titles.said(concept.key)), _facts(view, concept), pictures(members, heat)]
         made.append(element("article", *lines, class_=f"group bar-{colour(place)}"))
     dropped = np.flatnonzero(view.concept < 0)
     if len(dropped):
@@ -139,11 +139,11 @@ def _tiles(bank: OpenedBank, direction: int, band: float) -> list[Html]:
     return [tile(bank.run, image_id, fact, text, place=rank) for rank, (image_id, fact, text) in enumerate(rows)]
 
 
-def _heading(bank: OpenedBank, own: bool, place: int, concept: Concept, names: Names) -> Html:
+def _heading(bank: OpenedBank, own: bool, place: int, concept: Concept, titles: Titles) -> Html:
     named: object = f"concept {letter(place)}"
     if own:
         named = element("a", f"concept {concept.number}", href=f"{bank.place().base}/concept/{concept.number}")
-    return element("h3", chip(place), " ", named, " ", called(names.of(concept.key)), marks(names.said(concept.key)))
+    return element("h3", chip(place), " ", named, " ", called(titles.of(concept.key)), marks(titles.said(concept.key)))
 
 
 def _facts(view: NeuronView, concept: Concept) -> Html:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ..base import counted, printable
 from ..base.html import Html, element, joined
-from ..views import Names
+from ..views import Titles
 from ..views.charts import histogram
 from ..views.pieces import facts, figures, last_part
 from ._bank import Bank
@@ -38,7 +38,9 @@ SAID = {
 
 
 class ConceptRow(BaseModel):
-    """A concept in the table: its number, how many exemplars, its commonest label, its strongest exemplars, what is said of it."""
+    """A concept in the table: its number, how many exemplars, its commonest label, its strongest exemplars, and
+    what is said of it.
+    """
 
     concept: int
     size: int
@@ -125,7 +127,7 @@ def run_json(run: Annotated[Opened, Depends(opened)]) -> RunAnswer:
 @router.get("/banks/{layer}/{bank}", **HTML)
 def layer_page(bank: Bank) -> Response:
     """All directions of a bank as a table; what it shows and in which order is in its address."""
-    made = _whole_page(bank, bank.place(), bank.names)
+    made = _whole_page(bank, bank.place(), bank.titles)
     bank.prepare()
     return Response(made, media_type=PAGE)
 
@@ -140,16 +142,16 @@ def layer_figures(bank: Bank) -> Response:
 def layer_json(bank: Bank) -> LayerAnswer:
     """All directions of a bank, as data."""
     found, fields = columns(bank), [name for name, _, _ in COLUMNS]
-    keys, names = bank.bank.concepts["key"].to_pylist(), bank.names.of_layer(bank.view)
+    keys, called = bank.bank.concepts["key"].to_pylist(), bank.titles.of_layer(bank.view)
 
     def row(concept: int, size: int, label: str, ids: list[int]) -> ConceptRow:
-        about = bank.names.said(keys[concept])
+        about = bank.titles.said(keys[concept])
         return ConceptRow(
             concept=concept,
             size=size,
             label=label,
             image_ids=ids,
-            name=name_answer(names[concept]),
+            name=name_answer(called[concept]),
             annotation=None if about is None else answer_of(about),
         )
 
@@ -169,7 +171,7 @@ def layer_json(bank: Bank) -> LayerAnswer:
 
 
 @lru_cache(4)  # of a bank as it is on disk at one moment, and of what is said by then: another moment is another object
-def _whole_page(bank: OpenedBank, place: Place, names: Names) -> bytes:
+def _whole_page(bank: OpenedBank, place: Place, titles: Titles) -> bytes:
     view = bank.view
     kind = view.kind
     model = printable(str(bank.run.manifest.model.get("spec")), 60)
@@ -192,7 +194,7 @@ def _whole_page(bank: OpenedBank, place: Place, names: Names) -> bytes:
             class_="about",
             id="about",
         ),
-        _filters(kind, bool(view.labels.names), known(bank, "p_value"), tags(bank, names)),
+        _filters(kind, bool(view.labels.names), known(bank, "p_value"), tags(bank, titles)),
         _table(bank),
         element(
             "p",
@@ -207,7 +209,7 @@ def _whole_page(bank: OpenedBank, place: Place, names: Names) -> bytes:
         "kind": kind,
         "image": None if bank.run.manifest.thumbnails is None else version(bank.run),
         "columns": columns(bank),
-        "said": said(bank, names),
+        "said": said(bank, titles),
     }
     title = f"{bank.layer} of {last_part(model)}"
     return page(place, title, parts, scripts=["layer.js"], data=data)

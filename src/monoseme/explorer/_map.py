@@ -11,17 +11,17 @@ from pydantic import BaseModel, Field
 
 from ..base import counted, printable
 from ..base.html import Html, element, joined
-from ..views import Projection
+from ..views import Projection, Titles
 from ._bank import Bank
 from ._images import version
 from ._opened import OpenedBank
 from ._page import page
-from ._rows import columns
+from ._rows import LABEL, columns
 
 router = APIRouter()
 
 HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
-COLOURS = (("label", "label"), ("p", "p-value"), ("neuron", "{kind}"))
+COLOURS = (("label", "name or label"), ("p", "p-value"), ("neuron", "{kind}"))
 KEYS = (
     ("arrows", "move"), ("+ -", "zoom"), ("0", "all"), ("j k", "next, previous in view"), ("enter", "open"),
     ("c", "choose it"), ("v", "choose all in view"), ("/", "find"),
@@ -38,7 +38,7 @@ class MapState(BaseModel):
 
 class MapAnswer(MapState):
     """All concepts of a bank in a plane, a list for each fact with an entry for each concept; x and y are empty before there
-    is any layout. An entry of `label` is a place in `labels`.
+    is any layout. An entry of `label` is a place in `labels`: what the concept is called, its name or else its commonest label.
     """
 
     layer: str
@@ -68,7 +68,7 @@ def map_json(bank: Bank) -> MapAnswer:
         trouble=laid.trouble,
         x=at[:, 0].tolist(),
         y=at[:, 1].tolist(),
-        **_facts(bank),
+        **_facts(bank, bank.titles),
     )
 
 
@@ -90,7 +90,7 @@ def map_page(bank: Bank) -> Response:
         element("header", title, element("nav", table, aria_label="views", class_="steps"), class_="title"),
         element("p", counted(len(bank.bank), "concept"), id="state", class_="lead", role="status"),
         element("noscript", element("p", "The map needs scripts; the table of the layer holds the same concepts.")),
-        _controls(kind, any(p is not None for p in _facts(bank)["p_value"])),
+        _controls(kind, any(p is not None for p in _facts(bank, bank.titles)["p_value"])),
         element("div", _board(kind), _side(), class_="mapping"),
         element(
             "section",
@@ -119,7 +119,12 @@ def _controls(kind: str, tested: bool) -> Html:
         for name, text, on in (("move", "move", ""), ("lasso", "lasso", None))
     ]
     find = element(
-        "input", type="search", id="find", name="find", placeholder=f"concept, {kind} or label", autocomplete="off"
+        "input",
+        type="search",
+        id="find",
+        name="find",
+        placeholder=f"concept, {kind}, name or label",
+        autocomplete="off",
     )
     return element(
         "form",
@@ -168,7 +173,7 @@ def _side() -> Html:
 
 
 def _table(kind: str) -> Html:
-    names = ("concept", kind, "images", "p", "commonest label")
+    names = ("concept", kind, "images", "p", "name or commonest label")
     return element(
         "table",
         element("caption", "the concepts that the map shows now", class_="hidden"),
@@ -179,17 +184,18 @@ def _table(kind: str) -> Html:
 
 
 @lru_cache(4)
-def _facts(bank: OpenedBank) -> dict[str, list[Any]]:
+def _facts(bank: OpenedBank, titles: Titles) -> dict[str, list[Any]]:
     """What is known of each concept, but for where it lies."""
     table, count = columns(bank), len(bank.bank)
     made: dict[str, list[Any]] = {name: [0] * count for name in ("direction", "size", "image", "label")}
     p_value = [value if _known(value) else None for value in bank.bank.concepts["p_value"].to_pylist()]
     labels: dict[str, int] = {}
+    called = [printable(title.text, LABEL) for title in titles.of_layer(bank.view)]
     for direction, p, groups in zip(table["direction"], table["p_value"], table["groups"], strict=True):
-        for concept, size, label, image_ids in groups:
+        for concept, size, _, image_ids in groups:
             made["direction"][concept], made["size"][concept] = direction, size
             made["image"][concept] = image_ids[0]
-            made["label"][concept] = labels.setdefault(label, len(labels))
+            made["label"][concept] = labels.setdefault(called[concept], len(labels))
             if p_value[concept] is None:
                 p_value[concept] = p  # of the first division of its direction
     return {**made, "p_value": p_value, "labels": list(labels)}

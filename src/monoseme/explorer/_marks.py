@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ..banks import NAME, NOTE, TAG, TAGS, Annotation, annotate
 from ..base import UsageError, printable
 from ..base.html import Html, element, joined, text
-from ..views import ConceptView, Name, Names
+from ..views import ConceptView, Title, Titles
 from ._bank import Bank, Number
 from ._opened import OpenedBank
 
@@ -23,10 +23,12 @@ KNOWN = 12
 
 
 class NameAnswer(BaseModel):
-    """What a concept is called, and who says so; empty where nothing is known."""
+    """What a concept is called, who says so, where that is from, and what it is worth; empty where nothing is known."""
 
     text: str
     by: Literal["person", "automatic", "label"]
+    source: str
+    detail: str
 
 
 class AnnotationAnswer(BaseModel):
@@ -65,12 +67,12 @@ def say(bank: Bank, concept: Number, said: Said) -> SaidAnswer:
         raise UsageError("say a name, tags, a note, or whether it is rejected")
     kept = annotate(bank.run, bank.bank, concept, **given)
     labels = bank.labels.counts(bank.bank[concept].image_ids)
-    return SaidAnswer(name=name_answer(bank.names.of(kept.key, labels)), annotation=answer_of(kept))
+    return SaidAnswer(name=name_answer(bank.titles.of(kept.key, labels)), annotation=answer_of(kept))
 
 
-def name_answer(name: Name) -> NameAnswer:
-    """A name as JSON."""
-    return NameAnswer(text=name.text, by=name.by)
+def name_answer(title: Title) -> NameAnswer:
+    """A title as JSON."""
+    return NameAnswer(**title._asdict())
 
 
 def answer_of(said: Annotation) -> AnnotationAnswer:
@@ -79,18 +81,17 @@ def answer_of(said: Annotation) -> AnnotationAnswer:
     return AnnotationAnswer(**known | {"tags": list(said.tags)})
 
 
-def called(name: Name, **attributes: object) -> Html:
-    """A name; one that nobody gave is faint."""
-    kind = {"person": "called", "automatic": "called automatic", "label": "faint"}[name.by]
-    title = "an automatic name" if name.by == "automatic" else None
-    return element("span", printable(name.text, NAME), class_=kind, title=title, **attributes)
+def called(title: Title, **attributes: object) -> Html:
+    """A title; one that nobody gave is faint."""
+    kind = {"person": "called", "automatic": "called automatic", "label": "faint"}[title.by]
+    return element("span", printable(title.text, NAME), class_=kind, title=title.detail or None, **attributes)
 
 
 def form(bank: OpenedBank, view: ConceptView, read_only: bool) -> Html:
     """The fields for what people say of a concept; where nothing may be changed they only show it."""
     said = view.annotation or Annotation(view.concept.key)
     note = Html("\n".join(text(row, NOTE) for row in said.note.split("\n")))
-    offered = f"such as {printable(view.name.text, 40)}" if view.name.by != "person" and view.name.text else None
+    offered = f"such as {printable(view.title.text, 40)}" if view.title.by != "person" and view.title.text else None
     name = element("input", name="name", id="name", value=said.name, placeholder=offered, autocomplete="off")
     tags = element(
         "input", name="tags", id="tags", value=", ".join(said.tags), autocomplete="off", aria_describedby="limits"
@@ -119,7 +120,7 @@ def form(bank: OpenedBank, view: ConceptView, read_only: bool) -> Html:
     else:
         keys = [joined([element("kbd", key), f" {what} "]) for key, what in KEYS]
         end = [
-            _known(bank.names),
+            _known(bank.titles),
             element("p", element("button", "keep", type="submit"), " ", element("output", id="kept")),
             element("noscript", element("p", "Keeping it needs scripts; or use monoseme annotate in a terminal.")),
             element("p", *keys, class_="faint small keys"),
@@ -140,9 +141,9 @@ def _field(name: str, label: str, content: Html) -> Html:
     return element("div", element("label", label, for_=name), content, class_="line")
 
 
-def _known(names: Names) -> Html:
+def _known(titles: Titles) -> Html:
     """The commonest tags of the run, to be put on this concept too."""
-    counts = Counter(tag for each in names.annotations.values() for tag in each.tags)
+    counts = Counter(tag for each in titles.annotations.values() for tag in each.tags)
     ordered = sorted(counts, key=lambda tag: (-counts[tag], tag))[:KNOWN]
     buttons = [joined([element("button", tag, type="button", class_="tag", data_tag=tag), " "]) for tag in ordered]
     return element("p", "tags so far: ", *buttons, class_="small") if buttons else Html()

@@ -197,7 +197,7 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
                 name=letter(place),
                 concept=concept.number if choice.own else None,
                 key=concept.key or None,
-                annotation=None if (said := bank.names.said(concept.key)) is None else answer_of(said),
+                annotation=None if (said := bank.titles.said(concept.key)) is None else answer_of(said),
                 size=concept.size,
                 labels=view.labels.counts(concept.image_ids),
                 separation=concept.separation,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import ConceptBank, load_annotations, load_bank
+from ..banks import Annotations, ConceptBank, load_annotations, load_bank, load_names
 from ..base import (
     ANNOTATIONS,
     Labels,
@@ -25,7 +25,7 @@ from ..base import (
     list_banks,
 )
 from ..runs import Run, RunActivations, open_run
-from ..views import LayerView, Names, NeuronView, plane, view_layer, view_neuron
+from ..views import LayerView, NeuronView, Titles, plane, view_layer, view_neuron
 from ._later import Later, on_one_core
 from ._page import Place
 from ._planes import Planes
@@ -42,6 +42,10 @@ NEURONS = 32
 """Neurons whose exemplars are kept in memory: 0.8 MB each for 100 exemplars of 2,048 components."""
 
 
+Stamp = tuple[int, int, int]
+"""Of a file: another one where it was written anew."""
+
+
 class NotFound(UsageError):
     """What was asked for is not there."""
 
@@ -51,6 +55,14 @@ class Fact(NamedTuple):
 
     uri: str
     label: str | None
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        file = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (file.st_mtime_ns, file.st_size, file.st_ino)
 
 
 class Opened:
@@ -66,7 +78,7 @@ class Opened:
         self.path = run.path
         self._run, self._looked, self._lock = run, time.monotonic(), threading.Lock()
         self._banks: dict[tuple[str, str], OpenedBank] = {}
-        self._names: tuple[tuple[int, int, int], Names] | None = None
+        self._annotations: tuple[Stamp, Annotations] | None = None
         self.later = Later()
 
     @property
@@ -88,17 +100,13 @@ class Opened:
         return list_banks(self.path)
 
     @property
-    def names(self) -> Names:
-        """What concepts are called now; the same object as long as nobody says anything new."""
-        try:
-            file = (self.path / ANNOTATIONS).stat()
-            stamp = (file.st_mtime_ns, file.st_size, file.st_ino)
-        except OSError:
-            stamp = (0, 0, 0)
+    def annotations(self) -> Annotations:
+        """What people say of concepts now; the same object as long as nobody says anything new."""
+        stamp = _stamp(self.path / ANNOTATIONS)
         with self._lock:
-            if self._names is None or self._names[0] != stamp:
-                self._names = (stamp, Names(load_annotations(self.path)))
-            return self._names[1]
+            if self._annotations is None or self._annotations[0] != stamp:
+                self._annotations = (stamp, load_annotations(self.path))
+            return self._annotations[1]
 
     def bank(self, layer: str, name: str) -> OpenedBank:
         """A bank that is there. The names are looked up in a listing of the folder; a path is never made from a request.
@@ -140,6 +148,7 @@ class OpenedBank:
         self.facts = lru_cache(NEURONS)(self._facts)
         self.plane = lru_cache(NEURONS)(self._plane)
         self.ranking = lru_cache(8)(self._ranking)
+        self._titles: tuple[Stamp, Titles] | None = None
         self._tests: Future[NodeTests] | None = None
         self._node_tests: dict[Any, Future[Any]] = {}
         self._lock, self._prepared = threading.RLock(), False
@@ -155,9 +164,13 @@ class OpenedBank:
         return load_bank(self.folder)
 
     @property
-    def names(self) -> Names:
-        """What its concepts are called now."""
-        return self._opened.names
+    def titles(self) -> Titles:
+        """What its concepts are called now; the same object as long as no person and no program says anything new."""
+        annotations, stamp = self._opened.annotations, _stamp(self.folder / "names.json")
+        with self._lock:
+            if self._titles is None or self._titles[0] != stamp or self._titles[1].annotations is not annotations:
+                self._titles = (stamp, Titles(annotations, load_names(self.folder)))
+            return self._titles[1]
 
     def require(self, concept: int) -> None:
         """Refuse a number that no concept has.

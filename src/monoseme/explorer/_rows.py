@@ -10,7 +10,7 @@ import numpy as np
 
 from ..banks import NAME
 from ..base import printable
-from ..views import Names
+from ..views import Titles
 from ._opened import OpenedBank
 
 Said = tuple[str, str, list[str], bool]
@@ -65,19 +65,19 @@ def _plain(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def said(bank: OpenedBank, names: Names) -> dict[int, Said]:
+def said(bank: OpenedBank, titles: Titles) -> dict[int, Said]:
     """Of the concepts that are named or of which something is said: (name, who gives it, tags, whether it is rejected)."""
     found: dict[int, Said] = {}
     for concept, key in enumerate(bank.bank.concepts["key"].to_pylist()):
-        name, said = names.of(key), names.said(key)
+        name, said = titles.of(key), titles.said(key)
         if name.text or said is not None:
             tags, rejected = ([], False) if said is None else (list(said.tags), said.rejected)
             found[concept] = (printable(name.text, NAME), name.by, tags, rejected)
     return found
 
 
-def tags(bank: OpenedBank, names: Names) -> list[str]:
+def tags(bank: OpenedBank, titles: Titles) -> list[str]:
     """All tags of the bank's concepts."""
     return sorted(
-        {tag for each in names.annotations.of(bank.bank.concepts["key"].to_pylist()).values() for tag in each.tags}
+        {tag for each in titles.annotations.of(bank.bank.concepts["key"].to_pylist()).values() for tag in each.tags}
     )

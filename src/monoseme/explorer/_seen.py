@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import BaseModel
 
+from ..banks import NAME
 from ..base import MonosemeError, UsageError, printable
 from ..base.html import data_uri
 from ..images import BadImage, Thumbnails, decode
@@ -50,7 +51,7 @@ class Seen(BaseModel):
 
 
 class SeenConcept(Seen):
-    """A concept: its key, direction and commonest label, the level from which it fires, and whether it does.
+    """A concept: its key, direction and name or else commonest labels, the level from which it fires, and whether it does.
 
     Level and firing are not known before the whole layer has been read once.
     """
@@ -255,7 +256,7 @@ def _concept(
         concept=number,
         key=concept.key,
         direction=concept.direction,
-        label=bank.labels.commonest(concept.image_ids, 2, 40),
+        label=printable(bank.titles.of(concept.key).given, NAME) or bank.labels.commonest(concept.image_ids, 2, 40),
         level=level,
         fires=None if level is None else numbers["value"] >= level,
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._attribution import Attribution, Rule
     from ._changes import Change, one_layer, require_unchanged
     from ._from_layer import Begun, FromLayer
+    from ._image_text import ImageTextEncoder, load_encoder
     from ._layers import LAYOUTS, LayerInfo
     from ._model import Model, wrap
     from ._positions import ToLayer, by_position
@@ -45,6 +46,7 @@ __all__ = [
     "CallablePreprocess",
     "Change",
     "FromLayer",
+    "ImageTextEncoder",
     "LayerInfo",
     "Model",
     "NotAccelerated",
@@ -63,6 +65,7 @@ __all__ = [
     "give_back_memory",
     "graphs",
     "keep_freed_memory",
+    "load_encoder",
     "load_model",
     "one_layer",
     "pool",
@@ -79,6 +82,7 @@ _NEED_TORCH = {
     "Begun": "_from_layer",
     "Change": "_changes",
     "FromLayer": "_from_layer",
+    "ImageTextEncoder": "_image_text",
     "LAYOUTS": "_layers",
     "LayerInfo": "_layers",
     "Model": "_model",
@@ -98,6 +102,7 @@ _NEED_TORCH = {
     "chosen": "_accelerate",
     "disagreement": "_accelerate",
     "graphs": "_accelerate",
+    "load_encoder": "_image_text",
     "load_model": "_specs",
     "one_layer": "_changes",
     "pool": "_taps",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ..base import counted, printable
 from ..base.html import Html, element
-from ..views import LayerView, Name, Names
+from ..views import LayerView, Title, Titles
 from ..views.charts import histogram
 from ..views.pieces import number
 
@@ -29,10 +29,10 @@ _COLUMNS = (
 )
 
 
-def table(layer: LayerView, linked: Collection[int], names: Names) -> Html:
+def table(layer: LayerView, linked: Collection[int], titles: Titles) -> Html:
     """All directions, to be sorted and searched; those that the report shows are links."""
-    called: dict[int, list[Name]] = {}
-    for direction, each in zip(layer.bank.concepts["direction"].to_pylist(), names.of_layer(layer), strict=True):
+    called: dict[int, list[Title]] = {}
+    for direction, each in zip(layer.bank.concepts["direction"].to_pylist(), titles.of_layer(layer), strict=True):
         called.setdefault(direction, []).append(each)
     rows = [
         {**row, "labels": [each.text for each in called.get(row["direction"], [])]}

@@ -51,15 +51,21 @@ def _concept(found: ConceptView, place: int, pictures: Pictures) -> Html:
     concept = found.concept
     labels = ", ".join(f"{printable(name, 40)} {count}" for name, count in found.labels[:4])
     name = f"concept {concept.number}"
-    called = printable(found.name.given, NAME)
+    called = printable(found.title.given, NAME)
     alt = f"exemplars of {name}" + (f": {called or labels}" if called or labels else "")
     lines = [element("p", labels, class_="labels")] if labels else []
     lines.append(note(found.annotation))
+    if found.title.by == "automatic":
+        lines.append(element("p", found.title.detail))
+    elif found.nameless is not None:
+        lines.append(element("p", f"no name: {found.nameless}"))
     evidence = [
         element("span", f"{each.name} ", element("b", f"{each.value:.3g}"), title=each.meaning)
         for each in found.evidence
     ]
     lines.append(element("p", counted(concept.size, "image"), *(joined([", ", each]) for each in evidence)))
+    if found.cause is not None:
+        lines.append(element("p", found.cause.sentence))
     if found.predictions:
         said = ", ".join(f"{printable(name, 30)} {count}" for name, count in found.predictions[:3])
         lines.append(element("p", f"the model says: {said}"))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..banks import ConceptBank, choose_bank, load_bank
+from ..banks import ConceptBank, Names, choose_bank, load_bank, load_names
 from ..base import Reporter, Silent, UsageError, bank_folder, counted, write_whole
 from ..base.html import Html, element
 from ..evaluation import Causal, Evaluation, load_causal, load_evaluation
 from ..runs import Run, open_run
 from ..splitting import NodeTests
-from ..views import Names, view_concept, view_layer, view_neuron, view_tree
+from ..views import Titles, view_concept, view_layer, view_neuron, view_tree
 from ..views.pieces import facts, figures
 from ..visualize import Lens
 from . import _layer
@@ -95,7 +95,7 @@ def report(
     for name, value, most in (("columns", columns, 60), ("quality", quality, 100)):
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise UsageError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
-    loaded, evaluation, causes = _bank(opened, bank, layer)
+    loaded, evaluation, causes, names = _bank(opened, bank, layer)
     chosen = _chosen(loaded, neurons)
     labels = opened.shown_labels()
     whole = view_layer(loaded, opened, labels=labels, evaluation=evaluation)
@@ -108,7 +108,9 @@ def report(
         for direction in chosen:
             view = view_neuron(loaded, direction, opened, acts=acts, labels=labels)
             concepts = [
-                view_concept(loaded, each.number, opened, labels=labels, evaluation=evaluation, causal=causes)
+                view_concept(
+                    loaded, each.number, opened, labels=labels, evaluation=evaluation, causal=causes, names=names
+                )
                 for each in view.concepts
             ]
             shape = view_tree(view, tests)
@@ -122,7 +124,7 @@ def report(
         _layer.summary(whole),
         figures(evaluation),
         element("h2", f"All {whole.kind}s"),
-        _layer.table(whole, set(chosen), Names.of_bank(loaded)),
+        _layer.table(whole, set(chosen), Titles(loaded.annotations, names)),
         *sections,
         _footer(loaded, opened),
     ]
@@ -132,11 +134,11 @@ def report(
 
 def _bank(
     run: Run, bank: ConceptBank | str | None, layer: str | None
-) -> tuple[ConceptBank, Evaluation | None, Causal | None]:
+) -> tuple[ConceptBank, Evaluation | None, Causal | None, Names | None]:
     if isinstance(bank, ConceptBank):
-        return bank, None, None
+        return bank, None, None, None
     folder = bank_folder(run.path, *choose_bank(run.path, layer, bank))
-    return load_bank(folder), load_evaluation(folder), load_causal(folder)
+    return load_bank(folder), load_evaluation(folder), load_causal(folder), load_names(folder)
 
 
 def _chosen(bank: ConceptBank, neurons: int | Sequence[int]) -> list[int]:

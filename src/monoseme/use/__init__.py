@@ -7,7 +7,7 @@ other tools' formats, and models that lack a concept or have more of it, go out.
 from typing import TYPE_CHECKING
 
 from ._apply import Applied, apply_bank
-from ._asked import mean_embedding
+from ._asked import mean_embedding, run_of_bank
 from ._crops import Crop, concept_crops
 from ._export import FORMATS, captum_concepts, export_bank
 from ._fields import ReceptiveField, receptive_field
@@ -42,6 +42,7 @@ __all__ = [
     "load_split",
     "mean_embedding",
     "receptive_field",
+    "run_of_bank",
     "split_channels",
     "steer",
 ]

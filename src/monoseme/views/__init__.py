@@ -4,6 +4,7 @@ Figures, the report and the explorer draw the same views.
 """
 
 from ._beside import Agreement, agreements, same_start
+from ._cause import Cause
 from ._concept import ConceptView, Evidence, is_of, predicted, view_concept
 from ._elsewhere import Nearby, nearest_by_profile, nearest_by_vector, one_kind, one_space
 from ._layer import LayerView, view_layer
@@ -18,9 +19,9 @@ from ._measures import (
     distances,
     similarities,
 )
-from ._names import Name, Names
 from ._neuron import Group, NeuronView, require_run, view_neuron
 from ._plane import PROJECTIONS, Projection, check_projection, free_cells, plane
+from ._titles import Title, Titles
 from ._tree import TreeView, leaf_order, view_tree
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "PROJECTIONS",
     "Agreement",
     "Alignment",
+    "Cause",
     "Composition",
     "ConceptView",
     "Distances",
@@ -35,11 +37,11 @@ __all__ = [
     "Group",
     "LayerView",
     "Metric",
-    "Name",
-    "Names",
     "Nearby",
     "NeuronView",
     "Projection",
+    "Title",
+    "Titles",
     "TreeView",
     "agreements",
     "alignments",

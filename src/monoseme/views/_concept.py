@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..banks import Annotation, Concept, ConceptBank
+from ..banks import Annotation, Annotations, Concept, ConceptBank, Names
 from ..base import Labels
 from ..runs import Run
+from ._cause import Cause, cause_of
 from ._measures import Composition, composition
-from ._names import Name, Names
 from ._neuron import require_run, shown_labels
+from ._titles import Title, Titles
 
 if TYPE_CHECKING:
     from ..evaluation import Causal, Evaluation
@@ -42,10 +43,12 @@ class ConceptView:
     ----------
     concept : Concept
         Number, key, direction, vector, exemplars.
-    name : Name
+    title : Title
         What it is called: by a person, by a program, or after its commonest label.
     annotation : Annotation or None
         All that people say of it.
+    nameless : str or None
+        Why it has no name, where it was to be named and is not.
     labels : list of (str, int)
         How many of its exemplars have each label.
     evidence : tuple of Evidence
@@ -61,11 +64,14 @@ class ConceptView:
         The concepts of other directions whose vectors are nearest, with the cosine.
     composition : Composition
         The neurons that the vector is made of.
+    cause : Cause or None
+        What it does to the model's predictions, where that was tried.
     """
 
     concept: Concept
-    name: Name
+    title: Title
     annotation: Annotation | None
+    nameless: str | None
     labels: list[tuple[str, int]]
     evidence: tuple[Evidence, ...]
     top_images: npt.NDArray[np.int64]
@@ -73,6 +79,7 @@ class ConceptView:
     predictions: list[tuple[str, int]]
     nearest: list[tuple[int, float]]
     composition: Composition
+    cause: Cause | None = None
 
 
 _FROM_BANK = (
@@ -116,6 +123,7 @@ def view_concept(
     evaluation: Evaluation | None = None,
     causal: Causal | None = None,
     names: Names | None = None,
+    annotations: Annotations | None = None,
     nearest: int = 5,
 ) -> ConceptView:
     """Gather what there is to see of one concept.
@@ -135,7 +143,9 @@ def view_concept(
     causal : Causal, optional
         Causal evidence for concepts of the bank.
     names : Names, optional
-        What concepts are called; by default what people said when the bank was loaded.
+        Automatic names of its concepts.
+    annotations : Annotations, optional
+        What people say of concepts; by default what they had said when the bank was loaded.
     nearest : int
         How many of the nearest concepts to name.
 
@@ -149,11 +159,12 @@ def view_concept(
         require_run(bank, run)
     top = bank.top_images(found.number, bank.images_kept)
     counts = shown_labels(bank, run, labels).counts(found.image_ids)
-    called = names or Names.of_bank(bank)
+    titles = Titles(bank.annotations if annotations is None else annotations, names)
     return ConceptView(
         concept=found,
-        name=called.of(found.key, counts),
-        annotation=called.said(found.key),
+        title=titles.of(found.key, counts),
+        annotation=titles.said(found.key),
+        nameless=titles.nameless(found.key),
         labels=counts,
         evidence=_evidence(bank, found.number, evaluation, causal),
         top_images=top["image_id"].to_numpy(),
@@ -161,6 +172,7 @@ def view_concept(
         predictions=[] if run is None else predicted(run, found.image_ids),
         nearest=_nearest(bank, found, nearest),
         composition=composition(found.vector),
+        cause=cause_of(causal, bank, found.number),
     )
 
 

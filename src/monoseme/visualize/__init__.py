@@ -3,6 +3,7 @@
 from ._boxes import activation_boxes, alignment_boxes, distance_boxes
 from ._catalogue import PICTURES, Kind, Pictures, kind_of, needs_only_the_run
 from ._dendrogram import dendrogram
+from ._firing import FiringPictures, firing_pictures
 from ._grids import concept_grid, overview
 from ._heat import Finder, Lens, heatmap_grid, overlaid
 from ._maps import concept_map, exemplar_map
@@ -17,6 +18,7 @@ __all__ = [
     "GREY",
     "PICTURES",
     "Finder",
+    "FiringPictures",
     "Kind",
     "Lens",
     "Pictures",
@@ -29,6 +31,7 @@ __all__ = [
     "dendrogram",
     "distance_boxes",
     "exemplar_map",
+    "firing_pictures",
     "heatmap_grid",
     "kind_of",
     "mark",

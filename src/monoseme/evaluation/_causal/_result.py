@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...banks import ConceptBank
-from ...base import MonosemeError, first_line, write_whole, writing
+from ...base import MonosemeError, first_line, write_result
 
 JSON, CONCEPTS, EFFECTS, CLASSES = "causal.json", "causal.parquet", "causal_effects.parquet", "causal_classes.parquet"
 FORMAT = 1
@@ -91,16 +90,8 @@ class Causal:
         MonosemeError
             The folder cannot be written.
         """
-        target = Path(folder)
-        with writing(target):
-            (target / JSON).unlink(missing_ok=True)
-        for name, table in ((CONCEPTS, self.concepts), (EFFECTS, self.effects), (CLASSES, self.classes)):
-            buffer = io.BytesIO()
-            pq.write_table(table, buffer, compression="zstd")
-            write_whole(target / name, buffer.getvalue())
-        text = json.dumps({"format": FORMAT, **self.info}, indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(target / JSON, (text + "\n").encode())
-        return target / JSON
+        tables = {CONCEPTS: self.concepts, EFFECTS: self.effects, CLASSES: self.classes}
+        return write_result(folder, JSON, {"format": FORMAT, **self.info}, tables)
 
     def is_of(self, bank: ConceptBank) -> bool:
         """Whether it is of this very bank: a bank that was made anew has other keys."""

@@ -24,6 +24,8 @@
     const called = document.getElementById("called");
     called.textContent = name.text;
     called.className = { person: "called", automatic: "called automatic", label: "faint" }[name.by];
+    called.title = name.detail;
+    document.getElementById("worth").textContent = name.detail && `; ${name.detail}`;
     const chips = annotation.tags.map((tag) => chip(tag, "tag"));
     if (annotation.rejected) chips.unshift(chip("rejected", "tag rejected"));
     document.getElementById("marks").replaceChildren(...chips.flatMap((each) => [each, " "]));

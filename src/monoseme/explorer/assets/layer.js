@@ -41,8 +41,8 @@
 
   // --- which rows, in which order
   const fits = { // what people say of the concepts of a row
-    named: (all) => all.some(([name]) => name),
-    unnamed: (all) => all.some(([name]) => !name),
+    named: (all) => all.some(([, by]) => by === "person"),
+    unnamed: (all) => all.some(([, by]) => by !== "person"),
     tagged: (all) => all.some(([, , tags]) => tags.length),
     rejected: (all) => all.some(([, , , rejected]) => rejected),
     kept: (all) => !all.some(([, , , rejected]) => rejected),

@@ -47,28 +47,28 @@ def load(request: Request) -> Loaded:
     """A classifier where the checkpoint is one, else the bare encoder; of image-text models, the image side."""
     transformers = import_extra("transformers", request, "hf")
     path = weights_file(request)
-    with _quiet(transformers):
+    with quiet(transformers):
         try:
             config = transformers.AutoConfig.from_pretrained(request.name, trust_remote_code=False)
-            processor = _processor(transformers, request.name)
+            processor = processor_of(transformers, request.name)
             auto, config = _architecture(transformers, config)
             if path is None and not request.random:
-                module = _pretrained(auto, config, request)
+                module = pretrained(auto, config, request)
             else:
                 with seeded():
                     module = auto.from_config(config, trust_remote_code=False)
         except MonosemeError:
             raise
         except Exception as error:  # the hub's clients raise many kinds
-            raise _refused(request, error) from error
+            raise refused(request, error) from error
     if path is not None:
         fill(module, read_state(path), path)
     classes = _classes(config) if auto is transformers.AutoModelForImageClassification else None
-    return Loaded(module.float(), sized(_preprocess(processor), request), classes, ("transformers",))
+    return Loaded(module.float(), sized(preprocess_of(processor), request), classes, ("transformers",))
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """No progress bars and no report of weights left over: what matters of it becomes an error here."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -82,7 +82,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _pretrained(auto: Any, config: Any, request: Request) -> nn.Module:
+def pretrained(auto: Any, config: Any, request: Request) -> nn.Module:
     """The checkpoint's model. What it lacks would be left random without a word, which only a pooler's absence may be."""
     module: nn.Module
     module, info = auto.from_pretrained(request.name, config=config, trust_remote_code=False, output_loading_info=True)
@@ -102,7 +102,7 @@ def _classes(config: Any) -> tuple[str, ...] | None:
     return None if generic else names
 
 
-def _processor(transformers: Any, name: str) -> Any:
+def processor_of(transformers: Any, name: str) -> Any:
     # Pillow's resizing, not torchvision's, is what most checkpoints were evaluated with, and what `Preprocess` does.
     major = int(transformers.__version__.partition(".")[0])
     choice: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
@@ -116,7 +116,7 @@ def _architecture(transformers: Any, config: Any) -> tuple[Any, Any]:
     return transformers.AutoModel, getattr(config, "vision_config", None) or config
 
 
-def _refused(request: Request, error: Exception) -> MonosemeError:
+def refused(request: Request, error: Exception) -> MonosemeError:
     text = str(error)
     if isinstance(error, ImportError | RuntimeError) and "torchvision" in text:
         return broken("torchvision", error)
@@ -131,7 +131,7 @@ def _refused(request: Request, error: Exception) -> MonosemeError:
     )
 
 
-def _preprocess(processor: Any) -> AnyPreprocess:
+def preprocess_of(processor: Any) -> AnyPreprocess:
     """The processor as a `Preprocess` if that gives the same on a trial picture, else the processor itself."""
     call = CallablePreprocess(ProcessorCall(processor))
     try:
