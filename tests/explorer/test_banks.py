@@ -1,5 +1,7 @@
 """A concept in other banks and layers, and banks side by side on a neuron: pages and twins against references."""
 
+from html import escape
+
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -151,7 +153,10 @@ def test_causal_evidence_and_its_verdict_are_shown_where_they_were_tried(client,
     causal = load_causal(several.path / "banks" / "3" / "calibrated")
     told = {each["name"]: each["value"] for each in client.get(f"/api{CALIBRATED}/concept/2").json()["evidence"]}
     assert told["moved when taken out"] == pytest.approx(causal.of(2)["ablated"])
+    view = ms.view_concept(loaded(several, "3", "calibrated"), 2, causal=causal)
     text = client.get(f"{CALIBRATED}/concept/2").text
-    assert f"<b>{causal.of(2)['verdict']}</b>" in text
+    assert client.get(f"/api{CALIBRATED}/concept/2").json()["verdict"] == causal.of(2)["verdict"]
+    assert escape(view.cause.sentence) in text
     assert "Classes that move with it" in text
-    assert "Taken out or added" not in client.get(f"{CALIBRATED}/concept/1").text
+    assert client.get(f"/api{CALIBRATED}/concept/1").json()["verdict"] is None
+    assert "Classes that move with it" not in client.get(f"{CALIBRATED}/concept/1").text

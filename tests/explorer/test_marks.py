@@ -27,7 +27,7 @@ def mine(own):
 
 def test_what_is_said_is_kept_in_the_run_and_what_is_left_out_stays(mine, own, bank):
     told = mine.post(SAY, json={"name": " red  stripes ", "tags": ["red", "thin"]}).json()
-    assert told["name"] == {"text": "red stripes", "by": "person"}
+    assert told["name"] == {"text": "red stripes", "by": "person", "source": "a person", "detail": "named by a person"}
     assert mine.post(SAY, json={"note": "two\nlines", "rejected": True}).status_code == 200
     said = ms.load_annotations(own)[bank[2].key]
     assert (said.name, said.tags, said.note, said.rejected) == ("red stripes", ("red", "thin"), "two\nlines", True)
@@ -59,7 +59,12 @@ def test_pages_and_twins_of_layer_neuron_and_concept_show_it_at_once_whoever_say
     assert "in winter" in mine.get(addresses[1]).text
     [row] = [each for each in mine.get(f"/api{CALIBRATED}").json()["directions"] if each["direction"] == direction]
     [group] = [each for each in row["groups"] if each["concept"] == 2]
-    assert group["name"] == {"text": "snow leopards", "by": "person"}
+    assert group["name"] == {
+        "text": "snow leopards",
+        "by": "person",
+        "source": "a person",
+        "detail": "named by a person",
+    }
     assert group["annotation"]["tags"] == ["felines"]
     concepts = mine.get(f"/api{CALIBRATED}/neuron/{direction}").json()["concepts"]
     assert [each["annotation"]["note"] for each in concepts if each["concept"] == 2] == ["in winter"]

@@ -1,9 +1,12 @@
 """Exemplar grids by what is in them, not by their pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import monoseme as ms
+from monoseme.banks import Annotations
 from monoseme.base import printable
 
 
@@ -24,6 +27,21 @@ def test_a_grid_has_a_row_of_pictures_and_a_label_for_each_concept_and_the_dropp
         assert any(text.startswith(f"concept {concept.number}\n{concept.size} images") for text in texts)
     assert any(text.startswith(f"dropped\n{dropped} image") for text in texts) == (dropped > 0)
     assert len(axes.images) == len(concepts) + (dropped > 0)
+
+
+def test_figures_call_a_concept_by_the_name_that_it_was_given_and_the_others_by_their_labels(bank, small_run):
+    neuron = bank.most_split(1)[0]
+    first, *others = bank.for_direction(neuron)
+    named = replace(bank, annotations=Annotations({first.key: ms.Annotation(first.key, name="my stripes")}))
+    view = ms.view_neuron(named, neuron, small_run)
+    for figure in (ms.concept_grid(named, small_run, neuron), ms.exemplar_map(view, "pca", tile=20)):
+        texts = [text.get_text() for text in figure.axes[0].texts]
+        [own] = [text for text in texts if "my stripes" in text]
+        assert own.startswith(f"concept {first.number}")
+        assert small_run.labels().counts(first.image_ids)[0][0] not in own
+        for other in others:
+            label = small_run.labels().counts(other.image_ids)[0][0]
+            assert any(text.startswith(f"concept {other.number}") and label in text for text in texts)
 
 
 def test_pictures_of_a_row_are_the_thumbnails_of_its_images(bank, small_run):

@@ -19,7 +19,7 @@ from ._feature import TheFeatures, gallery, slots
 from ._groups import charts_of, groups, similar, summary
 from ._heat import pointer
 from ._images import opened
-from ._marks import AnnotationAnswer, answer_of
+from ._marks import AnnotationAnswer, NameAnswer, answer_of, name_answer
 from ._network import TheNetwork
 from ._opened import Opened, OpenedBank
 from ._page import page
@@ -36,6 +36,7 @@ class GroupAnswer(BaseModel):
     name: str
     concept: int | None
     key: str | None
+    called: NameAnswer
     annotation: AnnotationAnswer | None
     size: int
     labels: list[tuple[str, int]]
@@ -178,7 +179,7 @@ def neuron_charts(bank: Bank, direction: Direction, wanted: Wanted) -> Response:
 @router.get("/api/banks/{layer}/{bank}/neuron/{direction}")
 def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswer:
     """One neuron, split as the query says, as data."""
-    found = _cut(bank, direction, wanted)
+    found, titles = _cut(bank, direction, wanted), bank.titles
     view, tree, choice = found.view, found.tree, found.choice
     vectors = vectors_of(view.concepts, view.embeddings.shape[1])
     ranks = {concept.number: np.flatnonzero(view.concept == concept.number).tolist() for concept in view.concepts}
@@ -197,9 +198,10 @@ def neuron_json(bank: Bank, direction: Direction, wanted: Wanted) -> NeuronAnswe
                 name=letter(place),
                 concept=concept.number if choice.own else None,
                 key=concept.key or None,
-                annotation=None if (said := bank.titles.said(concept.key)) is None else answer_of(said),
+                called=name_answer(titles.of(concept.key, labels := view.labels.counts(concept.image_ids))),
+                annotation=None if (said := titles.said(concept.key)) is None else answer_of(said),
                 size=concept.size,
-                labels=view.labels.counts(concept.image_ids),
+                labels=labels,
                 separation=concept.separation,
                 p_value=concept.p_value,
                 ranks=ranks[concept.number],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..banks import ConceptBank
 from ..base import Labels, UsageError, counted, printable
 from ..runs import Run
-from ..views import NeuronView, view_neuron
+from ..views import NeuronView, Titles, view_neuron
 from ._style import GREY, LINE, mark, new_figure
 from ._tiles import GAP, TILE, strip
 
@@ -96,14 +96,16 @@ def _panels(view: NeuronView, run: Run, columns: int, rows: int, *, dropped: boo
     panels = []
     for place, group in enumerate(view.groups):
         ids = view.image_ids[group.places]
+        given = ""
         if group.concept is not None:
             name, colour = f"concept {group.concept}", mark(place).colour
+            given = given_name(view.bank, group.concept)
         elif dropped:
             name, colour = "dropped", GREY
         else:
             continue
         panels.append(
-            (panel_text(name, ids, view.labels), colour, np.asarray(strip(run, ids[: columns * rows], columns)))
+            (panel_text(name, ids, view.labels, given), colour, np.asarray(strip(run, ids[: columns * rows], columns)))
         )
     return panels
 
@@ -122,9 +124,15 @@ def _cluster_panels(view: NeuronView, run: Run, columns: int, rows: int) -> list
     return panels
 
 
-def panel_text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels) -> str:
-    """What stands at the left of pictures: a name, how many they are, their commonest label."""
-    return f"{name}\n{counted(len(image_ids), 'image')}\n{labels.commonest(image_ids, 1, width=16)}".rstrip()
+def panel_text(name: str, image_ids: npt.NDArray[np.int64], labels: Labels, given: str = "") -> str:
+    """What stands at the left of pictures: which they are, how many, and the given name or else their commonest label."""
+    called = printable(given, 24) or labels.commonest(image_ids, 1, width=16)
+    return f"{name}\n{counted(len(image_ids), 'image')}\n{called}".rstrip()
+
+
+def given_name(bank: ConceptBank, concept: int) -> str:
+    """The name that people gave to a concept by the time the bank was loaded; empty where they gave none."""
+    return Titles(bank.annotations).of(bank[concept].key).given
 
 
 def grid_figure(sections: list[tuple[str, list[Panel]]], across: int) -> Figure:

@@ -16,7 +16,7 @@ from ..images import ImageSource
 from ..runs import Run, model_of, originals
 from ..use import Heatmaps, concept_crops, heatmaps, mean_embedding, receptive_field
 from ..views import require_run
-from ._grids import Panel, grid_figure, panel_text
+from ._grids import Panel, given_name, grid_figure, panel_text
 from ._overlay import overlay
 from ._style import GREY, mark
 
@@ -96,7 +96,8 @@ def heatmap_grid(
         vectors = [concept.vector, *([_start(bank, concept)] if start else [])]
         maps, pictures = lens.look(concept.image_ids[:columns], np.stack(vectors))
         colour = mark(place).colour
-        text = panel_text(f"concept {concept.number}", concept.image_ids, labels)
+        given = given_name(bank, concept.number)
+        text = panel_text(f"concept {concept.number}", concept.image_ids, labels, given)
         panels.append((text, colour, _row(overlaid(maps, pictures, 0, colour, TILE), columns)))
         if start:
             text = f"{bank.start_name} {concept.direction}\non the same"

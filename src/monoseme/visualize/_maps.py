@@ -9,9 +9,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from ..banks import ConceptBank
-from ..base import UsageError, counted
+from ..base import UsageError, counted, printable
 from ..runs import Run
 from ..views import NeuronView, Projection, free_cells, plane, require_run
+from ._grids import given_name
 from ._style import COLOURS, GREY, Mark, mark, new_figure, panels, title
 from ._tiles import tiles
 
@@ -78,10 +79,11 @@ def exemplar_map(
             axes.plot([x], [y], each.marker, color=each.colour, markersize=8, markeredgecolor="white")
     for place, group in enumerate(groups):
         number = "dropped" if group.concept is None else f"concept {group.concept}"
-        labels = view.labels.commonest(view.image_ids[group.places], 3, width=24)
+        given = "" if group.concept is None else printable(given_name(view.bank, group.concept), 40)
+        called = given or view.labels.commonest(view.image_ids[group.places], 3, width=24)
         y = 38 + 18 * place
         axes.plot([14], [y], marks[place].marker, color=marks[place].colour, markersize=7)
-        text = f"{number}: {counted(len(group.places), 'image')}" + (f" ({labels})" if labels else "")
+        text = f"{number}: {counted(len(group.places), 'image')}" + (f" ({called})" if called else "")
         axes.text(24, y, text, fontsize=8, va="center", parse_math=False)
     return figure
 

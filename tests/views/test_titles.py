@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import monoseme as ms
-from monoseme.banks import NAMES
+from monoseme.banks import NAMES, Annotations
 from monoseme.evaluation import Causal
 from monoseme.views import Titles
 
@@ -28,9 +28,42 @@ def names(bank):
     return ms.Names(pa.Table.from_pylist(rows, schema=NAMES))
 
 
+def test_a_persons_name_wins_over_a_programs_and_that_over_a_label(bank, names):
+    fur, none = bank[0].key, bank[1].key
+    labels = [("dog", 7), ("cat", 1)]
+    person = Annotations({key: ms.Annotation(key, name="my dogs") for key in (fur, none)})
+    nameless = Annotations({key: ms.Annotation(key, tags=("animal",)) for key in (fur, none)})
+    expected = [
+        (person, names, fur, ("my dogs", "person")),
+        (person, None, fur, ("my dogs", "person")),
+        (nameless, names, fur, ("<b>fur\ufffd", "automatic")),
+        (nameless, names, none, ("dog", "label")),
+        (nameless, None, fur, ("dog", "label")),
+    ]
+    for said, program, key, title in expected:
+        titles = Titles(said, program)
+        assert titles.of(key, labels)[:2] == title
+        assert titles.of(key, labels).given == (title[0] if title[1] != "label" else "")
+        assert titles.said(key) is said[key]
+    assert Titles().of(fur) == ("", "label", "", "")
+    assert Titles(names=names).of(none, labels).detail == "called by its commonest label; no name: nothing fits"
+    assert Titles(names=names).of(none).detail == "no name: nothing fits"
+    assert Titles(person, names).nameless(none) is None
+
+
+def test_views_take_what_was_said_when_the_bank_was_loaded_and_the_given_instead(bank, names, small_run):
+    key = bank[1].key
+    said = Annotations({key: ms.Annotation(key, name="one", tags=("a",))})
+    named = replace(bank, annotations=said)
+    view = ms.view_concept(named, 1, names=names)
+    assert view.title == ("one", "person", "a person", "named by a person")
+    assert (view.annotation, view.nameless) == (said[key], None)
+    assert ms.view_concept(named, 1, annotations=Annotations()).annotation is None
+
+
 def test_a_name_is_the_title_and_says_where_it_is_from(bank, names, small_run):
     view = ms.view_concept(bank, 0, small_run, names=names)
-    assert view.title == ("<b>fur\ufffd", "hf:clip", "name from hf:clip, score 0.91 (0.50 by chance)")
+    assert view.title == ("<b>fur\ufffd", "automatic", "hf:clip", "name from hf:clip, score 0.91 (0.50 by chance)")
     assert view.nameless is None
 
 
@@ -40,8 +73,8 @@ def test_without_a_name_it_is_the_commonest_label_and_the_reason_is_told(bank, n
     assert view.title.source == "commonest label"
     assert view.nameless == "nothing fits"
     plain = ms.view_concept(bank, 1, small_run)
-    assert (plain.title, plain.nameless) == (view.title, None)
-    assert Titles(bank, ms.Labels.none(61))(1) is None
+    assert (plain.title[:3], plain.nameless) == (view.title[:3], None)
+    assert ms.view_concept(bank, 1, small_run, labels=ms.Labels.none(61)).title.text == ""
 
 
 def test_names_of_another_bank_are_not_shown(bank, names, small_run):
@@ -50,12 +83,13 @@ def test_names_of_another_bank_are_not_shown(bank, names, small_run):
 
 
 def test_a_layer_calls_its_concepts_so_too(bank, names, small_run):
-    texts = [
-        text for row in ms.view_layer(bank, small_run, names=names).directions["labels"].to_pylist() for text in row
-    ]
-    titles = Titles.of(bank, small_run.shown_labels(), names)
-    assert sorted(texts) == sorted(titles(number).text for number in range(len(bank)))
-    assert "<b>fur\ufffd" in texts
+    key = bank[2].key
+    said = Annotations({key: ms.Annotation(key, name="mine")})
+    titles = Titles(said, names).of_layer(ms.view_layer(bank, small_run))
+    views = [ms.view_concept(bank, number, small_run, names=names, annotations=said) for number in range(len(bank))]
+    assert titles == [view.title for view in views]
+    assert [each.text for each in titles][0::2][:2] == ["<b>fur\ufffd", "mine"]
+    assert [each.by for each in titles][:3] == ["automatic", "label", "person"]
 
 
 def test_a_report_shows_names_as_text_and_idle_concepts_as_idle(bank, names, small_run, tmp_path):

@@ -1,15 +1,12 @@
-"""Which name of a concept is shown, and where its neighbours in other banks are."""
-
-from dataclasses import replace
+"""Where the neighbours of a concept in other banks are."""
 
 import numpy as np
 import pytest
 
 import monoseme as ms
-from monoseme.banks import Annotations
 from monoseme.base import as_activations
 from monoseme.evaluation import profiles
-from monoseme.views import Names, nearest_by_profile, nearest_by_vector, one_kind, one_space, view_concept, view_layer
+from monoseme.views import nearest_by_profile, nearest_by_vector, one_kind, one_space
 
 OPTIONS = {"top": 40, "distance_threshold": 6.0}
 
@@ -17,39 +14,6 @@ OPTIONS = {"top": 40, "distance_threshold": 6.0}
 @pytest.fixture(scope="module")
 def bank(layer) -> ms.ConceptBank:
     return ms.disentangle(layer, "published", **OPTIONS)
-
-
-def test_a_persons_name_wins_over_a_programs_and_that_over_a_label(bank):
-    key = bank[0].key
-    labels = [("dog", 7), ("cat", 1)]
-    person = Annotations({key: ms.Annotation(key, name="my dogs")})
-    nameless = Annotations({key: ms.Annotation(key, tags=("animal",))})
-    expected = [
-        (person, "fur", ("my dogs", "person")),
-        (person, None, ("my dogs", "person")),
-        (nameless, "fur", ("fur", "automatic")),
-        (nameless, None, ("dog", "label")),
-    ]
-    for said, program, name in expected:
-        names = Names(said, {} if program is None else {key: program})
-        assert names.of(key, labels) == name
-        assert names.of(key, labels).given == (name[0] if name[1] != "label" else "")
-    assert Names().of(key) == ("", "label")
-
-
-def test_views_take_the_names_of_the_bank_and_the_given_ones_instead(bank, layer):
-    key = bank[1].key
-    said = Annotations({key: ms.Annotation(key, name="one", tags=("a",))})
-    named = replace(bank, annotations=said)
-    assert view_concept(named, 1).name == ("one", "person")
-    assert view_concept(named, 1).annotation is said[key]
-    assert view_concept(named, 1, names=Names()).annotation is None
-    labels = ms.Labels.of([f"label {number % 3}" for number in range(len(layer))])
-    view = view_layer(named, labels=labels)
-    names = Names.of_bank(named).of_layer(view)
-    assert [each.text for each in names] == [
-        "one" if number == 1 else labels.counts(bank[number].image_ids)[0][0] for number in range(len(bank))
-    ]
 
 
 def test_of_one_space_are_banks_of_one_layer_and_frame_and_of_one_kind_those_of_one_sort_of_vectors(bank, layer):
