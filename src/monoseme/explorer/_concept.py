@@ -151,7 +151,7 @@ def concept_page(
     )
     parts = [
         element("header", title, _steps(bank, concept), class_="title"),
-        element("p", lead, " ", element("span", marks(view.annotation), id="marks")),
+        element("p", lead, " ", element("span", marks(view.annotation), id="marks"), class_="lead"),
         element(
             "section",
             element("div", element("h2", "Evidence"), evidence(view)),
