@@ -123,7 +123,7 @@ def _controls(kind: str, tested: bool) -> Html:
         type="search",
         id="find",
         name="find",
-        placeholder=f"concept, {kind}, name or label",
+        placeholder="number, name or label",
         autocomplete="off",
     )
     return element(
