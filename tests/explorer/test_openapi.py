@@ -43,7 +43,7 @@ def test_every_answer_is_one_that_the_document_names(explorer, monkeypatch):
     def nothing(*_):
         raise ms.MonosemeError("no bank is written here")
 
-    monkeypatch.setattr("monoseme.explorer._jobs.make", nothing)
+    monkeypatch.setattr("monoseme.explorer._save.make", nothing)
     known = {"layer": "3", "bank": "published", "direction": 3, "concept": 0, "image_id": 0, "job": 0, "place": 1}
     known |= {"study": "first", "link": study.link, "person": study.given.begin(), "step": 1}
     schema = schemathesis.openapi.from_url(f"{server.url}api/openapi.json")
