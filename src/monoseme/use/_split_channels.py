@@ -17,7 +17,6 @@ import pyarrow as pa
 from ..banks import ConceptBank
 from ..base import MonosemeError, Reporter, Silent, UsageError, counted, first_line, whole_file
 from ..runs import Run, model_of, originals, recorded_model
-from ..splitting import attributed, shares
 from ._asked import layer_of, pooling_of
 
 if TYPE_CHECKING:
@@ -132,6 +131,7 @@ def split_channels(
     import torch
 
     from ..models import Attribution, Tap, producer, with_readable_input, with_split_units
+    from ..splitting import attributed, shares
 
     wanted = _wanted(bank, neurons)
     if ratio is not None and not 0 < ratio <= 1:

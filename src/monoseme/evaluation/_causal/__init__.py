@@ -1,6 +1,8 @@
-"""A bank, its run and its model come in; what the model's predictions lose and gain with each concept goes out."""
+"""A bank, its run and its model come in; what the model's predictions lose and gain with each concept goes out.
+
+`causal` itself is in `_run`, which needs torch.
+"""
 
 from ._result import VERDICTS, Causal, load_causal
-from ._run import causal
 
-__all__ = ["VERDICTS", "Causal", "causal", "load_causal"]
+__all__ = ["VERDICTS", "Causal", "load_causal"]
