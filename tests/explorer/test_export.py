@@ -117,7 +117,7 @@ def test_the_table_sorts_and_leads_to_neurons_and_concepts(watched, root):
     page.wait_for_url(re.compile(r"/concept/\d+\.html$"))
     page.wait_for_load_state("networkidle")
     assert page.locator("#images img").evaluate_all("all => all.every(one => one.naturalWidth > 0)")
-    page.locator("p.lead a").click()
+    page.locator("main > p a").first.click()
     page.wait_for_url(re.compile(r"/neuron/\d+\.html$"))
 
 

@@ -1,6 +1,7 @@
 """The OpenAPI document against the server: whatever is asked of any endpoint, the answer is one that the document names."""
 
 import shutil
+import time
 
 import pytest
 import requests
@@ -21,10 +22,10 @@ BOUNDED = settings(
 
 
 @pytest.fixture(scope="module")
-def explorer(made, tmp_path_factory):
+def explorer(made, small_model, tmp_path_factory):
     run = ms.open_run(shutil.copytree(made.path, tmp_path_factory.mktemp("openapi") / "run"))
     ms.new_study(run, "first", layer="3", bank="calibrated", shown=3, concepts=2, controls=1)
-    with ms.Explorer(run.path, port=0).start() as explorer:
+    with ms.Explorer(run.path, port=0, model=small_model).start() as explorer:
         yield explorer, ms.open_study(run, "first")
 
 
@@ -44,7 +45,10 @@ def test_every_answer_is_one_that_the_document_names(explorer, monkeypatch):
         raise ms.MonosemeError("no bank is written here")
 
     monkeypatch.setattr("monoseme.explorer._save.make", nothing)
-    known = {"layer": "3", "bank": "published", "direction": 3, "concept": 0, "image_id": 0, "job": 0, "place": 1}
+    job = requests.post(f"{server.url}api/banks/3/published/feature", json={"concept": 0}, timeout=20).json()["job"]
+    while requests.get(f"{server.url}api/jobs/{job}", timeout=20).json()["state"] == "running":
+        time.sleep(0.1)
+    known = {"layer": "3", "bank": "published", "direction": 3, "concept": 0, "image_id": 0, "job": job, "place": 1}
     known |= {"study": "first", "link": study.link, "person": study.given.begin(), "step": 1}
     schema = schemathesis.openapi.from_url(f"{server.url}api/openapi.json")
     statuses: dict[str, set[int]] = {}
@@ -56,13 +60,23 @@ def test_every_answer_is_one_that_the_document_names(explorer, monkeypatch):
             case.validate_response(answer, checks=CHECKS)
             conforms(schema.raw_schema, case, answer)
 
+        picture = requests.get(f"{server.url}image/0.jpg", timeout=20).content
         in_banks = {"layer": "3", "bank": "published"}
         for label, path, body in (  # chance finds no name of a bank
             ("POST /api/banks/{layer}/{bank}/save", in_banks, {"name": "new", "threshold": 0.5}),
             ("POST /api/studies", {}, {"name": "second", "shown": 3, **in_banks}),
+            ("POST /api/banks/{layer}/{bank}/try", in_banks, picture),
+            ("POST /api/banks/{layer}/{bank}/feature", in_banks, {"direction": 3}),
+            (
+                "POST /api/banks/{layer}/{bank}/concept/{concept}/annotation",
+                in_banks | {"concept": 0},
+                {"name": "stripes"},
+            ),
+            ("POST /api/jobs/{job}/stop", {"job": job}, {}),
         ):
             named = schema.find_operation_by_label(label)
-            check(named.Case(path_parameters=path, body=body, media_type="application/json"))
+            kind = "image/jpeg" if body is picture else "application/json"
+            check(named.Case(path_parameters=path, body=body, media_type=kind))
         for found in schema.get_all_operations():
             operation = found.ok()
             there = {each.name: known[each.name] for each in operation.path_parameters if each.name in known}

@@ -130,7 +130,7 @@ def _controls(kind: str, tested: bool) -> Html:
         "form",
         element("label", "Colour by ", element("select", *options, id="by", name="by")),
         element("label", "Find ", find),
-        element("fieldset", element("legend", "A drag does", class_="hidden"), *tools, class_="tools"),
+        element("fieldset", element("legend", "A drag does", class_="hidden"), *tools, class_="drags"),
         element("span", *_buttons(("in", "+", "zoom in"), ("out", "\u2212", "zoom out"), ("all", "all", "show all"))),
         element("output", id="count", for_="find", aria_live="polite"),
         id="filters",
@@ -150,7 +150,7 @@ def _board(kind: str) -> Html:
     said = f"map of all concepts, alike ones near each other; the table below lists those in view with their {kind}"
     canvas = element("canvas", id="canvas", tabindex="0", role="application", aria_label=said, aria_describedby="keys")
     keys = [joined([element("kbd", key), f" {what} "]) for key, what in KEYS]
-    card = element("div", id="card", class_="card", hidden="")
+    card = element("div", id="card", class_="callout", hidden="")
     note = "Shift and drag: lasso. "
     help_ = element("p", "Keys on the map: ", *keys, note, id="keys", class_="faint small keys")
     return element("div", element("div", canvas, card, id="map", class_="plane"), help_)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from ..banks import NOTE, Annotation
 from ..base import MonosemeError, counted
 from ..base.html import Html, element, joined, text
+from ..evaluation import CATALOGUE, Evaluation
 from ..runs import Run
 from ._layer import LayerView
-
-if TYPE_CHECKING:
-    from ..evaluation import Evaluation
 
 
 def facts(layer: LayerView, run: Run) -> Html:
@@ -41,8 +38,6 @@ def figures(evaluation: Evaluation | None) -> Html:
     """The figures of an evaluation with their intervals and baselines."""
     if evaluation is None or not len(evaluation.figures):
         return Html()
-    from ..evaluation import CATALOGUE  # which imports torch
-
     body = []
     for name, rows in evaluation.by_figure().items():
         own = rows.pop("concepts", None)
