@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from ..splitting import kmeans_gram
 from ._bootstrap import Floats, Ints
 from ._dictionary import nearest_other, unit
 from ._distances import WORKING_BYTES, Read
@@ -85,6 +83,10 @@ def polysemanticity(padded: Ints, embeddings: Read) -> Floats:
 
 def _two_centres(points: npt.NDArray[np.float32]) -> Floats:
     """The polysemanticity (B,) of B sets of n points (B, n, C)."""
+    import torch
+
+    from ..splitting import kmeans_gram
+
     sets, n, width = points.shape
     products = (points @ points.transpose(0, 2, 1)).astype(np.float64)
     centred = products - products.mean(1, keepdims=True) - products.mean(2, keepdims=True)
