@@ -281,6 +281,17 @@ def test_overwriting_a_finished_run_with_the_same_keeps_its_banks(tmp_path, phot
     assert len(ms.load_bank(tmp_path / "run", name="mine")) == len(bank)
 
 
+def test_overwriting_with_something_else_deletes_nothing_that_people_said(tmp_path, photos):
+    out = tmp_path / "run"
+    ms.embed(make_small_model(), photos, ["1"], out, workers=0)
+    said = [out / "annotations.jsonl", out / "studies" / "first" / "answers.jsonl"]
+    said[1].parent.mkdir(parents=True)
+    for file in said:
+        file.write_text("what was said\n")
+    ms.embed(make_small_model(1), photos, ["3"], out, workers=0, overwrite=True)
+    assert [file.read_text() for file in said] == ["what was said\n"] * 2
+
+
 def test_a_kill_while_an_old_run_is_cleared_can_be_made_good(tmp_path, photos, monkeypatch):
     import shutil
 

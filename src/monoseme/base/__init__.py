@@ -6,7 +6,7 @@ from ._errors import MissingExtraError, MonosemeError, UsageError, counted, did_
 from ._files import Lock, check_name, digest_bytes, digest_text, sync, whole_file, whole_folder, write_whole, writing
 from ._holdout import held_out, with_digests
 from ._labels import Labels
-from ._layout import ANNOTATIONS, ANNOTATIONS_LOCK, TABLE, bank_folder, list_banks, run_of
+from ._layout import ANNOTATIONS, ANNOTATIONS_LOCK, STUDIES, TABLE, bank_folder, list_banks, run_of
 from ._progress import Bars, Lines, Reporter, Silent, Task, duration, reporter
 from ._results import write_result
 from ._text import printable
@@ -15,6 +15,7 @@ __all__ = [
     "ANNOTATIONS",
     "ANNOTATIONS_LOCK",
     "BLOCK_ROWS",
+    "STUDIES",
     "TABLE",
     "Activations",
     "ArrayActivations",

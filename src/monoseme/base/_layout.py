@@ -9,6 +9,7 @@ from ._files import check_name
 
 BANKS = "banks"
 TABLE = "activations.lance"
+STUDIES = "studies"
 ANNOTATIONS, ANNOTATIONS_LOCK = "annotations.jsonl", ".annotations.lock"
 
 

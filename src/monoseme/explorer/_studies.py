@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 
-from ..base import MonosemeError, counted, printable
+from ..base import STUDIES, MonosemeError, counted, printable
 from ..base.html import Html, element
 from ..evaluation import Study, csv_of, list_studies, new_study, open_study
 from ._images import opened
@@ -47,7 +47,7 @@ class Studies:
         """
         if name not in self.all():
             raise NotFound(f"the run has no study {name[:60]!r}")
-        file = (self._run / "studies" / name / "study.json").stat()
+        file = (self._run / STUDIES / name / "study.json").stat()
         stamp = (file.st_mtime_ns, file.st_ino)
         with self._lock:
             held = self._known.get(name)

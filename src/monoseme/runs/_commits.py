@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..base import ANNOTATIONS, ANNOTATIONS_LOCK, Lock, MonosemeError, UsageError, join_words, writing
+from ..base import ANNOTATIONS, ANNOTATIONS_LOCK, STUDIES, Lock, MonosemeError, UsageError, join_words, writing
 from ..images import Batch
 from . import _table
 from ._manifest import Manifest, differences
 
 LOCK, _DISCARDED = ".lock", ".discarded"
 _REMAINS = {_table.ACTIVATIONS, _table.QUARANTINE, "banks", "labels", "judges", ANNOTATIONS, ANNOTATIONS_LOCK}
-_REMAINS |= {LOCK, _DISCARDED}
+_REMAINS |= {STUDIES, LOCK, _DISCARDED}
 
 
 @contextmanager

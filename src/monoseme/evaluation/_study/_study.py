@@ -14,7 +14,17 @@ import numpy as np
 import pyarrow as pa
 
 from ...banks import bank_folder, choose_bank, load_bank
-from ...base import MonosemeError, UsageError, check_name, did_you_mean, first_line, html, join_words, whole_folder
+from ...base import (
+    STUDIES,
+    MonosemeError,
+    UsageError,
+    check_name,
+    did_you_mean,
+    first_line,
+    html,
+    join_words,
+    whole_folder,
+)
 from ...runs import Run, open_run
 from ._answers import Answers
 from ._draw import content_digest, draw
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
     from ._score import StudyScore
 
 FORMAT = 1
-STUDIES, QUESTIONS, ANSWERS = "studies", "study.json", "answers.jsonl"
+QUESTIONS, ANSWERS = "study.json", "answers.jsonl"
 NOTE = 2_000
 """The longest note to those who take part."""
 
