@@ -5,31 +5,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from tests.browser import Watched
-from tests.explorer.conftest import CALIBRATED, PUBLISHED
+from tests.explorer.conftest import CALIBRATED, PUBLISHED, ready
 
 import monoseme as ms
-
-
-@pytest.fixture
-def watched(browser):
-    watched = Watched(browser, viewport={"width": 1280, "height": 800})
-    watched.page.set_default_timeout(60_000)
-    yield watched
-    assert watched.complaints == []
-    watched.page.close()
 
 
 @pytest.fixture(scope="module")
 def photo(made) -> Path:
     """The file of image 7."""
     return Path(made.manifest.images["source"]) / made.images([7], ["uri"])["uri"][0].as_py()
-
-
-def ready(page, address: str):
-    page.goto(address)
-    page.wait_for_selector("[data-ready=yes]")
-    return page
 
 
 def test_pointing_at_an_image_lays_the_map_of_its_concept_over_it_and_says_where_it_is(watched, watching):

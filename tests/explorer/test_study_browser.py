@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from tests.browser import Watched
 
 import monoseme as ms
 
@@ -25,15 +24,6 @@ def study(run) -> ms.Study:
 def address(run, study):
     with ms.Explorer(run.path, port=0).start() as explorer:
         yield explorer.url.rstrip("/")
-
-
-@pytest.fixture
-def watched(browser):
-    watched = Watched(browser, viewport={"width": 1100, "height": 800})
-    watched.page.set_default_timeout(60_000)
-    yield watched
-    assert watched.complaints == []
-    watched.page.close()
 
 
 def ready(page, step: int) -> None:

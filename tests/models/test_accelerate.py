@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from tests.deciding import Deciding
 from torch import nn
 
 from monoseme import UsageError
@@ -27,18 +28,6 @@ class Branching(nn.Module):
         maps = self.act(self.norm(self.conv(images)))
         maps = maps + self.act(self.again(self.again(maps)))
         return self.head(maps.mean((2, 3)))
-
-
-class Deciding(nn.Module):
-    """Its control flow depends on values, which no graph holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        maps = self.conv(images)
-        return maps.mean((2, 3)) if maps.sum() > 0 else maps.amax((2, 3))
 
 
 def model_of(module: nn.Module) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tests.deciding import Deciding
 
 import monoseme as ms
 from monoseme.base import Silent
@@ -21,18 +21,6 @@ class Notes(Silent):
 
     def note(self, message: str) -> None:
         self.notes.append(message)
-
-
-class Deciding(nn.Module):
-    """Its control flow depends on values, which no graph holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        maps = self.conv(images)
-        return maps.mean((2, 3)) if maps.sum() > 0 else maps.amax((2, 3))
 
 
 @pytest.fixture
