@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import monoseme as ms
@@ -209,6 +209,7 @@ def test_other_places_and_concepts_are_refused(run, bank, tmp_path):
         ms.load_annotations(tmp_path / "nowhere")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=140), st.lists(st.text(max_size=50), max_size=22), st.text(max_size=300), st.booleans())
 def test_what_is_accepted_comes_back_from_its_line_and_is_accepted_as_it_is(name, tags, note, rejected):
     try:
@@ -220,6 +221,7 @@ def test_what_is_accepted_comes_back_from_its_line_and_is_accepted_as_it_is(name
     assert line_of(tidy).count(b"\n") == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(content):
     parsed(content)
