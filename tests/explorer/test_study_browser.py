@@ -146,16 +146,16 @@ def test_a_second_tab_is_led_to_where_the_first_one_is(browser, address, study):
 def test_an_answer_is_not_lost_when_the_connection_breaks(watched, address, study):
     page = watched.page
     begin(page, address, study)
-    page.route("**/study/**", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    page.context.set_offline(True)
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     page.locator("#wrong").get_by_text("there is no connection; try again").wait_for()
     assert page.locator("input:checked").get_attribute("value") == "1"
-    page.unroute("**/study/**")
+    page.context.set_offline(False)
     page.keyboard.press("Enter")
     ready(page, 2)
     assert len(study.given.all()) == 1
-    watched.complaints[:] = [text for text in watched.complaints if "ERR_FAILED" not in text]
+    watched.complaints[:] = [text for text in watched.complaints if "ERR_INTERNET_DISCONNECTED" not in text]
 
 
 def test_without_scripts_the_first_page_says_that_they_are_needed(browser, address, study):
