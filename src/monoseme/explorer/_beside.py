@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,12 @@ from ._groups import chip, groups
 from ._images import opened
 from ._marks import NameAnswer, name_answer
 from ._opened import NotFound, Opened, OpenedBank
-from ._page import page
+from ._page import HTML, page
 
 router = APIRouter()
 
 MOST = 4
 """Banks that are shown beside each other."""
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
 With = Annotated[
     list[Annotated[str, Query(max_length=100)]] | None,

@@ -22,14 +22,13 @@ from ._images import LARGEST, thumbnails
 from ._marks import AnnotationAnswer, NameAnswer, answer_of, called, form, name_answer
 from ._network import Network, TheNetwork
 from ._opened import Fact, NotFound, OpenedBank
-from ._page import page
+from ._page import HTML, page
 from ._take import command, python_line, take_along
 
 router = APIRouter()
 
 PER_PAGE = 60
 NEAREST = 8
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
 Only = Annotated[Literal["held-out"] | None, Query(description="only the images that were held out from splitting")]
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=LARGEST, description=f"which {PER_PAGE} images, from 1")]

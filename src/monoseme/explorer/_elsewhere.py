@@ -5,7 +5,7 @@ what the two make of the same images.
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from ._bank import Bank, Number
 from ._images import opened, thumbnails
 from ._marks import NameAnswer, called, name_answer
 from ._opened import Fact, Opened, OpenedBank
+from ._page import HTML
 
 router = APIRouter()
 
@@ -28,7 +29,6 @@ NEAREST = 3
 IMAGES = 1024
 """Images that concepts of different layers are compared over."""
 PICTURES = 6
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
 
 class NearAnswer(BaseModel):

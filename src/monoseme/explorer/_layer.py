@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
@@ -18,13 +18,11 @@ from ._bank import Bank
 from ._images import opened, version
 from ._marks import AnnotationAnswer, NameAnswer, answer_of, name_answer
 from ._opened import Opened, OpenedBank
-from ._page import Place, bank_address, page
+from ._page import HTML, PAGE, Place, bank_address, page
 from ._rows import COLUMNS, columns, known, said, tags
 
 router = APIRouter()
 
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
-PAGE = "text/html; charset=utf-8"
 
 SAID = {
     "": "anything or nothing",

@@ -15,12 +15,11 @@ from ..views import Projection, Titles
 from ._bank import Bank
 from ._images import version
 from ._opened import OpenedBank
-from ._page import page
+from ._page import HTML, page
 from ._rows import LABEL, columns
 
 router = APIRouter()
 
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 COLOURS = (("label", "name or label"), ("p", "p-value"), ("neuron", "{kind}"))
 KEYS = (
     ("arrows", "move"), ("+ -", "zoom"), ("0", "all"), ("j k", "next, previous in view"), ("enter", "open"),

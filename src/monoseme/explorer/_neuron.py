@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
@@ -22,12 +22,11 @@ from ._images import opened
 from ._marks import AnnotationAnswer, NameAnswer, answer_of, name_answer
 from ._network import TheNetwork
 from ._opened import Opened, OpenedBank
-from ._page import page
+from ._page import HTML, page
 
 router = APIRouter()
 
 Wanted = Annotated[Asked, Depends(asked)]
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 
 
 class GroupAnswer(BaseModel):

@@ -11,6 +11,8 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, unquote
 
+from fastapi import Response
+
 from ..base import printable
 from ..base.html import Html, element, joined
 from ..views import charts
@@ -20,6 +22,9 @@ LIVE = ("concept.js", "study.js", "heat.js", "feature.js", "try.js")
 """Scripts that have nothing to do without a server."""
 TOOLS = (("try", "try an image"),)
 """Further pages of a bank, by the end of their address."""
+PAGE = "text/html; charset=utf-8"
+HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
+"""What a route says of itself that answers with HTML."""
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 

@@ -17,9 +17,8 @@ from ..base.html import Html, element
 from ..evaluation import Study, csv_of, list_studies, new_study, open_study
 from ._images import opened
 from ._jobs import Taken
-from ._layer import HTML, PAGE
 from ._opened import NotFound, Opened
-from ._page import page
+from ._page import HTML, PAGE, page
 from ._study_results import figures_table, questions_list
 
 router = APIRouter()

@@ -18,9 +18,8 @@ from ..base.html import Html, element
 from ..evaluation import Answer, Question, Study
 from ._images import opened, thumbnail_of
 from ._jobs import Taken
-from ._layer import HTML, PAGE
 from ._opened import NotFound, Opened
-from ._page import content, document
+from ._page import HTML, PAGE, content, document
 from ._studies import Known
 
 router = APIRouter(prefix="/study/{link}")

@@ -19,7 +19,7 @@ from ._images import LARGEST, version
 from ._later import on_one_core
 from ._network import ModelAnswer, TheNetwork
 from ._opened import OpenedBank
-from ._page import page
+from ._page import HTML, page
 from ._safety import PICTURE
 from ._seen import PIXELS, Passed, TryAnswer, decoded, looked_at, nearest, passed
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 
-HTML: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"text/html": {}}}}}
 AT_ONCE = 4
 """Pictures that are held at once; each may be as large as a picture may be."""
 ASKED = 20
